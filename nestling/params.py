@@ -1,0 +1,101 @@
+"""Parameters: one frozen pydantic class a stage, filled from its section of params.yaml and from nothing else."""
+
+import difflib
+import json
+from pathlib import Path
+from typing import Any, ClassVar, Self, Unpack
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from nestling.errors import UserError
+
+SHARED = ("set", "seed", "languages", "current")  # every key of the section `shared`
+
+
+class Strict(BaseModel):
+    """A frozen group of parameters: no extra key, no silent cast, no default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: object) -> None:
+        if hidden := [name for name, field in cls.model_fields.items() if not field.is_required()]:
+            raise TypeError(f"{cls.__name__}: defaults of {hidden} belong in params.yaml, where DVC sees them")
+
+
+class StageParams(Strict):
+    """Base of every stage's parameters; the YAML section and the fields must match exactly."""
+
+    section: ClassVar[str]
+    shared: ClassVar[tuple[str, ...]]
+
+    def __init_subclass__(cls, *, section: str, shared: tuple[str, ...] = (), **config: Unpack[ConfigDict]) -> None:
+        super().__init_subclass__(**config)
+        cls.section, cls.shared = section, shared
+
+    @classmethod
+    def load(cls, path: Path = Path("params.yaml")) -> Self:
+        """Read this stage's section and the shared keys it names.
+
+        Raises:
+            UserError: the file, a section or a key is missing, misspelt or of the wrong type.
+        """
+        tree = read_params(path)
+        for section in ("shared", cls.section):
+            if not isinstance(tree.get(section), dict):
+                raise UserError(f"{path}: the section `{section}` is missing or is not a mapping")
+        if unknown := sorted(set(tree["shared"]) - set(SHARED)):
+            raise UserError(f"{path}: shared.{unknown[0]} is not a parameter{_nearest(unknown[0], SHARED)}")
+        if missing := [key for key in cls.shared if key not in tree["shared"]]:
+            raise UserError(f"{path}: shared.{missing[0]} is missing")
+        try:
+            # through JSON: strict there still takes a list for a tuple and a mapping for a model
+            given = {key: tree["shared"][key] for key in cls.shared} | tree[cls.section]
+            return cls.model_validate_json(json.dumps(given, default=str))
+        except ValidationError as error:
+            raise UserError(f"{path}: " + "; ".join(_sentence(cls, problem) for problem in error.errors())) from None
+
+
+def read_params(path: Path) -> dict[str, Any]:
+    """Return the whole tree of params.yaml.
+
+    Raises:
+        UserError: there is no such file, or it is not YAML.
+    """
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: run from the root of the project") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(tree, dict):
+        raise UserError(f"{path} is not a mapping of sections")
+    return tree
+
+
+def _nearest(name: str, names: tuple[str, ...] | list[str]) -> str:
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(sorted(names))}"
+
+
+def _sentence(cls: type[StageParams], problem: Any) -> str:
+    steps = [str(step) for step in problem["loc"]]
+    owner = "shared" if steps and steps[0] in cls.shared else cls.section
+    name = ".".join([owner, *steps])
+    if problem["type"] == "extra_forbidden":
+        known = list(cls.model_fields) if len(steps) == 1 else []
+        return f"{name} is not a parameter" + (_nearest(steps[-1], known) if known else "")
+    if problem["type"] == "missing":
+        return f"{name} is missing"
+    given = problem["input"]
+    hint = " (write 2.0e-5: YAML reads 2e-5 as text)" if isinstance(given, str) and "e" in given.lower() and _is_number(given) else ""
+    return f"{name} is {given!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}{hint}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

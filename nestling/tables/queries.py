@@ -1,0 +1,44 @@
+"""Queries on their way: as generated, and as the round trip left them."""
+
+import dataframely as dy
+
+from nestling.tables.corpus import SPLITS
+
+
+class Query(dy.Schema):
+    """A query and where it came from."""
+
+    query_id = dy.String(primary_key=True, regex=r"^[0-9a-f]{20}$")
+    text = dy.String(min_length=1)
+    origin = dy.String()  # recorded, extractive, or the LLM backend
+    kind = dy.String()  # recorded, keywords, cloze, title, question ...
+    language = dy.String()
+    split = dy.Enum(SPLITS)
+
+
+class Answerable(dy.Schema):
+    """A passage that may be the query's own: one for a query made from a passage, several for one that names a document."""
+
+    query_id = dy.String(primary_key=True)
+    passage_id = dy.String(primary_key=True)
+
+
+class FoundQuery(Query):
+    """A query whose own passage the current encoder found."""
+
+    passage_id = dy.String()  # its own passage; of several, the one that ranks first
+    rank = dy.UInt32(min=1)  # 1 is first among all passages of the set
+    score = dy.Float32()
+    copied = dy.Float64(min=0.0, max=1.0)  # share of the query's words that stand in the passage in that order
+
+
+class LostQuery(dy.Schema):
+    """A query that the round trip left out, with its rank where it had one."""
+
+    query_id = dy.String(primary_key=True)
+    text = dy.String()
+    passage_id = dy.String()
+    rank = dy.UInt32()
+    score = dy.Float32()
+    copied = dy.Float64()
+    reason = dy.String()

@@ -1,0 +1,57 @@
+"""What people are asked, what they answered, and what was made of it."""
+
+import dataframely as dy
+
+PURPOSES = ("audit", "active")
+QUESTIONS = ("query_quality", "relevant", "rewrite", "comment", "similarity")
+QUALITIES = ("good", "vague", "not_answerable", "wrong_language")
+
+
+class ReviewRecord(dy.Schema):
+    """One query as people would judge it: its passage and the candidates beside it, in rank order."""
+
+    record_id = dy.String(primary_key=True, regex=r"^[0-9a-f]{20}$")  # hash of query, positive and candidates
+    query_id = dy.String()
+    query = dy.String()
+    passage_id = dy.String()
+    candidates = dy.List(dy.String())  # passage ids
+    mined = dy.List(dy.Bool())  # which of them are used as negatives
+    margin = dy.Float32(nullable=True)  # positive's score less the nearest candidate's; null without candidates
+    rank = dy.UInt32()  # of the query's own passage at the round trip
+    stratum = dy.String()  # of the audit sample
+
+
+class QueueItem(dy.Schema):
+    """What people should look at next, and why."""
+
+    record_id = dy.String(primary_key=True)
+    position = dy.UInt32()  # 1 first
+    purpose = dy.Enum(PURPOSES)
+    why = dy.String()
+    query = dy.String()
+    passage_id = dy.String()
+    passage = dy.String()
+    candidates = dy.List(dy.Struct({"passage_id": dy.String(), "text": dy.String(), "score": dy.Float32(), "verdict": dy.String()}))
+
+
+class PairItem(dy.Schema):
+    """A sentence pair whose grade and the encoder disagree; people grade it from 0 to 5."""
+
+    record_id = dy.String(primary_key=True)
+    position = dy.UInt32()
+    why = dy.String()
+    sentence1 = dy.String()
+    sentence2 = dy.String()
+    score = dy.Float64()
+    cosine = dy.Float32()
+
+
+class Answer(dy.Schema):
+    """The last word of one person on one question of one record; `value` is JSON."""
+
+    record_id = dy.String(primary_key=True)
+    question = dy.String(primary_key=True)
+    annotator = dy.String(primary_key=True)
+    value = dy.String()
+    submitted_at = dy.String()
+    round = dy.String()
