@@ -1,0 +1,30 @@
+"""Repair and normalise text without judging it: what comes out is still the owner's words."""
+
+import re
+
+import ftfy
+
+# max_decode_length: ftfy repairs longer texts in pieces anyway; explain=False spares the work of saying what it did
+_REPAIR = ftfy.TextFixerConfig(explain=False, unescape_html="auto", normalization="NFC")
+_BLANKS = re.compile(r"[^\S\n]+")
+_EMPTY_LINES = re.compile(r"\n\s*\n+")
+_WORD = re.compile(r"\w+")
+
+
+def clean(text: str) -> str:
+    """Return `text` with broken encodings mended, control characters removed, NFC, and single blanks.
+
+    Markup, path-like strings and endless words are left as they are: to nestling they are plain text.
+    """
+    mended = ftfy.fix_text(text, config=_REPAIR)
+    return _EMPTY_LINES.sub("\n\n", _BLANKS.sub(" ", mended)).strip()
+
+
+def one_line(text: str) -> str:
+    """Return `text` cleaned and on one line, as titles, queries and sentences are kept."""
+    return " ".join(clean(text).split())
+
+
+def words(text: str) -> list[str]:
+    """Return the words of `text`, lower case, without punctuation."""
+    return _WORD.findall(text.lower())

@@ -1,0 +1,91 @@
+"""Cut a document into passages at sentence borders."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sentencex import get_sentence_boundaries
+
+_PIECE = 200_000  # characters handed to the sentence splitter at once, so that a huge document stays cheap
+
+
+@dataclass(frozen=True)
+class Span:
+    """Characters `start` to `end` (exclusive) of a document and the number of words between."""
+
+    start: int
+    end: int
+    words: int
+
+
+def cut(text: str, language: str, max_words: int, min_words: int) -> list[Span]:
+    """Return passages of at most `max_words` words, even in size, that begin and end at sentence borders.
+
+    A sentence longer than `max_words` is cut between words. A last passage shorter than `min_words` joins the one
+    before it, which may then exceed `max_words`.
+    """
+    sentences = [part for span in _sentences(text, language) for part in _shorten(text, span, max_words)]
+    total = sum(span.words for span in sentences)
+    count = -(-total // max_words)
+    aim = -(-total // count) if count else 0
+    passages: list[Span] = []
+    for span in sentences:
+        last = passages[-1] if passages else None
+        if last and (last.words + span.words <= aim or (last.words < aim and last.words + span.words <= max_words)):
+            passages[-1] = Span(last.start, span.end, last.words + span.words)
+        else:
+            passages.append(span)
+    if len(passages) > 1 and passages[-1].words < min_words:
+        tail = passages.pop()
+        passages[-1] = Span(passages[-1].start, tail.end, passages[-1].words + tail.words)
+    return passages
+
+
+def with_title(title: str, body: str) -> str:
+    """Return what an encoder and BM25 see of a passage when titles are used: the title on a line of its own, then the body."""
+    return f"{title}\n{body}" if title else body
+
+
+def body_of(title: str, text: str) -> str:
+    """Return a passage's text without the title that `with_title` put before it."""
+    return text.removeprefix(f"{title}\n") if title else text
+
+
+def sentences_of(text: str, language: str) -> list[str]:
+    """Return the sentences of a passage."""
+    return [text[span.start : span.end] for span in _sentences(text, language)]
+
+
+def _sentences(text: str, language: str) -> Iterator[Span]:
+    for begin, end in _pieces(text):
+        for found in get_sentence_boundaries(language, text[begin:end]):
+            raw = text[begin + found["start_index"] : begin + found["end_index"]]
+            body = raw.strip()
+            if body:
+                start = begin + found["start_index"] + raw.index(body)
+                yield Span(start, start + len(body), len(body.split()))
+
+
+def _pieces(text: str) -> Iterator[tuple[int, int]]:
+    begin = 0
+    while len(text) - begin > _PIECE:
+        border = text.rfind("\n", begin + 1, begin + _PIECE)
+        if border < 0:
+            border = text.rfind(" ", begin + 1, begin + _PIECE)
+        end = border if border > 0 else begin + _PIECE
+        yield begin, end
+        begin = end
+    yield begin, len(text)
+
+
+def _shorten(text: str, span: Span, max_words: int) -> list[Span]:
+    if span.words <= max_words:
+        return [span]
+    parts, at = [], span.start
+    chunks = text[span.start : span.end].split()
+    for first in range(0, len(chunks), max_words):
+        group = chunks[first : first + max_words]
+        start = text.index(group[0], at)
+        for word in group:
+            at = text.index(word, at) + len(word)
+        parts.append(Span(start, at, len(group)))
+    return parts

@@ -1,0 +1,164 @@
+"""Encode texts once: vectors are kept by weights, text, length and precision, so that only new texts are encoded.
+
+The cache lies outside the outputs of any stage, because DVC removes those before it runs one. A shard is written to a
+temporary folder and renamed, so a kill leaves a whole shard or none.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import PositiveInt
+from sentence_transformers import SentenceTransformer
+from tqdm import tqdm
+
+from nestling.errors import UserError
+from nestling.params import Strict
+from nestling.retrieval.encoders import DTYPES, Precision, dimension, fingerprint, load_encoder
+
+CACHE = Path(".cache/embeddings")
+_SHARD = 16_384  # texts encoded between two writes: what a kill can cost
+
+Role = Literal["query", "document"]
+
+
+class EncodeParams(Strict):
+    """How texts are encoded."""
+
+    device: Literal["auto", "cpu", "cuda"]
+    precision: Precision
+    batch_size: PositiveInt
+
+
+def pick_device(name: str) -> str:
+    """Return the device to work on.
+
+    Raises:
+        UserError: a GPU is asked for and there is none.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("shared.encode.device is cuda, but torch sees no GPU: write auto or cpu")
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return name
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Unit vectors of a list of texts, gathered a block at a time from shards on disk.
+
+    Attributes:
+        shards: arrays [rows, dims] float32, memory-mapped.
+        shard, row: where each text's vector lies.
+    """
+
+    shards: list[np.ndarray]
+    shard: np.ndarray
+    row: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.shard)
+
+    def block(self, start: int, stop: int) -> np.ndarray:
+        """Return [stop - start, dims] float32 in memory."""
+        return self.take(np.arange(start, min(stop, len(self))))
+
+    def take(self, places: np.ndarray) -> np.ndarray:
+        """Return [len(places), dims] float32 of the texts at `places`."""
+        out = np.empty((len(places), self.shards[0].shape[1]), dtype=np.float32)
+        for number in np.unique(self.shard[places]):
+            here = np.flatnonzero(self.shard[places] == number)
+            out[here] = self.shards[number][self.row[places[here]]]
+        return out
+
+
+class Encoder:
+    """An encoder in a folder, with the cache of what it has encoded."""
+
+    def __init__(self, folder: str | Path, params: EncodeParams, cache: Path = CACHE) -> None:
+        self.folder, self.params, self.cache = Path(folder), params, cache
+        self.device = pick_device(params.device)
+        if self.device == "cpu" and params.precision == "fp16":
+            raise UserError("shared.encode.precision is fp16, which a CPU does not do well: write bf16 or fp32")
+        self.model: SentenceTransformer = load_encoder(folder, self.device)
+        self.weights = fingerprint(self.folder)
+        self.fresh = 0  # texts encoded and not found in the cache
+
+    @property
+    def dims(self) -> int:
+        """The number of dimensions."""
+        return dimension(self.model)
+
+    def encode(self, texts: Sequence[str], role: Role) -> Vectors:
+        """Return the unit vectors of `texts`, encoding only those that the cache lacks."""
+        if not texts:
+            return Vectors([np.empty((0, self.dims), np.float32)], np.empty(0, np.int64), np.empty(0, np.int64))
+        folder = self.cache / self._key(role)
+        keys = [_digest(text) for text in texts]
+        known = _places(folder)
+        missing = list({key: text for key, text in zip(keys, texts, strict=True) if key not in known}.items())
+        for start in tqdm(range(0, len(missing), _SHARD), desc=f"encode {role}", unit="shard", disable=len(missing) <= _SHARD):
+            self._write_shard(folder, missing[start : start + _SHARD], role)
+        self.fresh += len(missing)
+        known = _places(folder) if missing else known
+        names = sorted({known[key][0] for key in keys})
+        numbers = {name: number for number, name in enumerate(names)}
+        shards = [np.load(folder / name / "vectors.npy", mmap_mode="r") for name in names]
+        shard = np.array([numbers[known[key][0]] for key in keys], dtype=np.int64)
+        return Vectors(shards, shard, np.array([known[key][1] for key in keys], dtype=np.int64))
+
+    def _key(self, role: Role) -> str:
+        prompt = self.model.prompts.get(role) or ""
+        parts = (self.weights, str(self.model.max_seq_length), self.params.precision, role if prompt else "", prompt)
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+
+    def _write_shard(self, folder: Path, items: list[tuple[bytes, str]], role: Role) -> None:
+        vectors = self._vectors([text for _, text in items], role)
+        digests = np.frombuffer(b"".join(key for key, _ in items), dtype=np.uint8).reshape(len(items), -1)
+        name = hashlib.sha256(digests.tobytes()).hexdigest()[:24]
+        temporary = folder / f".{name}.tmp"
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        try:
+            np.save(temporary / "keys.npy", digests)
+            np.save(temporary / "vectors.npy", vectors)
+            temporary.rename(folder / name)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def _vectors(self, texts: list[str], role: Role) -> np.ndarray:
+        encode = self.model.encode_query if role == "query" else self.model.encode_document
+        with torch.autocast(self.device, dtype=DTYPES[self.params.precision], enabled=self.params.precision != "fp32"):
+            found = encode(
+                texts, batch_size=self.params.batch_size, show_progress_bar=False, convert_to_numpy=True, normalize_embeddings=True
+            )
+        return np.asarray(found, dtype=np.float32)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8"), digest_size=16).digest()
+
+
+def _places(folder: Path) -> dict[bytes, tuple[str, int]]:
+    places: dict[bytes, tuple[str, int]] = {}
+    for shard in sorted(path for path in folder.glob("[!.]*") if path.is_dir()):
+        for row, key in enumerate(np.load(shard / "keys.npy")):
+            places[key.tobytes()] = (shard.name, row)
+    return places
+
+
+def shrink(vectors: np.ndarray, dim: int) -> np.ndarray:
+    """Return the Matryoshka prefix of `dim` numbers of unit vectors [n, dims], back on the unit sphere.
+
+    Raises:
+        ValueError: there are fewer dimensions than `dim`.
+    """
+    if dim > vectors.shape[1]:
+        raise ValueError(f"cannot shrink {vectors.shape[1]} dimensions to {dim}")
+    head = vectors[:, :dim]
+    return np.asarray(head / np.maximum(np.linalg.norm(head, axis=1, keepdims=True), 1e-12), dtype=np.float32)

@@ -1,0 +1,169 @@
+"""Get an encoder by name, keep it in a folder, load it from there: safetensors only, remote code never."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import Field, PositiveInt
+from sentence_transformers import SentenceTransformer
+
+from nestling.errors import UserError
+from nestling.params import Strict
+from nestling.retrieval.static import Features, StaticBag, build_static
+
+Precision = Literal["fp32", "bf16", "fp16"]
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_OURS = f"{StaticBag.__module__}.{StaticBag.__qualname__}"
+
+
+class StaticParams(Strict):
+    """An encoder made from the corpus itself; no download."""
+
+    kind: Literal["static"]
+    dims: PositiveInt
+    views: dict[str, float]  # word, prefix<n>, gram<n> -> weight
+    saturation: float = Field(gt=0)
+    max_features: PositiveInt
+
+
+class HubParams(Strict):
+    """An encoder of the Hugging Face hub, at a revision that cannot move."""
+
+    kind: Literal["hub"]
+    model: str
+    revision: str = Field(pattern=r"^[0-9a-f]{40}$")
+    max_tokens: PositiveInt
+    query_prompt: str
+    passage_prompt: str
+
+
+class PathParams(Strict):
+    """An encoder in a local folder, pinned by the hash of what is in it."""
+
+    kind: Literal["path"]
+    folder: str
+    sha256: str
+    max_tokens: PositiveInt
+    query_prompt: str
+    passage_prompt: str
+
+
+EncoderParams = StaticParams | HubParams | PathParams
+
+
+def make_encoder(params: EncoderParams, texts: Sequence[str], seed: int) -> SentenceTransformer:
+    """Make or fetch the encoder that the parameters name.
+
+    Args:
+        params: one of the kinds.
+        texts: the corpus, for encoders that are made from it.
+        seed: of the making.
+
+    Raises:
+        UserError: the model cannot be had, is not in safetensors, needs code of its own, or is not what was pinned.
+    """
+    if isinstance(params, StaticParams):
+        bag = build_static(texts, Features(params.views, params.saturation), params.dims, params.max_features, seed)
+        return _assemble([bag], {})
+    prompts = {"query": params.query_prompt, "document": params.passage_prompt}
+    if isinstance(params, PathParams):
+        found = fingerprint(Path(params.folder))
+        if found != params.sha256:
+            raise UserError(
+                f"base.encoder: {params.folder} has the hash {found}, not {params.sha256 or 'an empty one'}: "
+                "if this is the encoder you want, write its hash into base.encoder.sha256"
+            )
+        model = load_encoder(params.folder)
+    else:
+        model = _from_hub(params)
+    model.max_seq_length = min(params.max_tokens, model.max_seq_length or params.max_tokens)
+    model.prompts = prompts
+    return model
+
+
+def _from_hub(params: HubParams) -> SentenceTransformer:
+    try:
+        return SentenceTransformer(
+            params.model,
+            revision=params.revision,
+            device="cpu",
+            trust_remote_code=False,
+            model_kwargs={"use_safetensors": True},
+        )
+    except (OSError, ValueError) as error:
+        why = " ".join(str(error).split())[:300]
+        raise UserError(
+            f"base.encoder: {params.model} at {params.revision[:12]} cannot be loaded from the hub ({why}): check name, "
+            "revision and network, or bring the model as a folder (kind: path)"
+        ) from None
+
+
+def _assemble(modules: list[torch.nn.Module], prompts: dict[str, str]) -> SentenceTransformer:
+    return SentenceTransformer(modules=modules, device="cpu", prompts=prompts or None, similarity_fn_name="cosine")
+
+
+def load_encoder(folder: str | Path, device: str = "cpu") -> SentenceTransformer:
+    """Load an encoder from a folder.
+
+    Raises:
+        UserError: there is none, its weights are not safetensors, or it asks for code of its own.
+    """
+    path = Path(folder)
+    if not path.is_dir():
+        raise UserError(f"there is no encoder at {path}: run `dvc repro`, or `dvc pull` for a colleague's")
+    if not any(path.rglob("*.safetensors")):
+        raise UserError(f"{path} holds no *.safetensors: nestling loads no pickled weights; convert the model first")
+    listed = path / "modules.json"
+    kinds = [module["type"] for module in json.loads(listed.read_text(encoding="utf-8"))] if listed.exists() else []
+    if kinds == [_OURS]:
+        return _assemble([StaticBag.load(str(path))], {}).to(device)
+    if foreign := [kind for kind in kinds if not kind.startswith("sentence_transformers.")]:
+        raise UserError(f"{path} asks for code of its own ({foreign[0]}), which nestling never runs")
+    try:
+        return SentenceTransformer(
+            str(path), device=device, trust_remote_code=False, local_files_only=True, model_kwargs={"use_safetensors": True}
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{path} is not an encoder that sentence-transformers loads: {' '.join(str(error).split())[:300]}") from None
+
+
+def save_encoder(model: SentenceTransformer, folder: str | Path) -> None:
+    """Save whole or not at all; without the model card that would quote training texts."""
+    target = Path(folder)
+    temporary = target.with_name(f".{target.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        model.save_pretrained(str(temporary), create_model_card=False, safe_serialization=True)
+        shutil.rmtree(target, ignore_errors=True)
+        temporary.rename(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def dimension(model: SentenceTransformer) -> int:
+    """Return the number of dimensions of the encoder's vectors."""
+    return int(model.get_embedding_dimension() or 0)
+
+
+def check_dims(dims: Sequence[int], model: SentenceTransformer, where: str) -> None:
+    """Raise a UserError when a Matryoshka dimension lies above what the encoder has."""
+    size = dimension(model)
+    if above := [dim for dim in dims if dim > size]:
+        raise UserError(
+            f"{where} holds {above[0]}, but the encoder has {size} dimensions: lower {where}"
+            + (", or give a static encoder more passages, from which its dimensions come" if isinstance(model[0], StaticBag) else "")
+        )
+
+
+def fingerprint(folder: Path) -> str:
+    """Return the SHA-256 of everything in an encoder's folder that decides its vectors (all but the model card)."""
+    digest = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".md"):
+        digest.update(file.relative_to(folder).as_posix().encode() + b"\0")
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()

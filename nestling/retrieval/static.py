@@ -1,0 +1,213 @@
+"""The static encoder: a bag of feature vectors whose pooling saturates, made from the corpus itself.
+
+A text is counted in features: whole words, word beginnings and character n-grams, each view with its weight. A
+repeated feature saturates as a term does in BM25 (Robertson and Walker 1994); features are weighted by inverse document
+frequency; vectors come from a truncated SVD of that matrix (latent semantic analysis, Deerwester et al. 1990), so the
+first dimensions carry the most and the encoder is nested before any training. Training turns a linear map behind the
+bag, which begins as the identity; `folded` merges it into the vectors.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from safetensors.torch import load_file, save_file
+from sentence_transformers.base.modules import InputModule
+from sklearn.utils.extmath import randomized_svd
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nestling.corpus.cleaning import words
+
+_REMEMBERED = 200_000  # words whose features are kept at hand
+
+
+class Features:
+    """Cuts text into the features of each view.
+
+    Args:
+        views: view -> weight. `word` is the whole word; `prefix5` its first five letters, of longer words;
+            `gram4` its character 4-grams, edges marked.
+        saturation: k in n * (k + 1) / (n + k), what n occurrences in a text count for.
+    """
+
+    def __init__(self, views: Mapping[str, float], saturation: float) -> None:
+        self.views, self.saturation = dict(views), saturation
+        self._known: dict[str, list[str]] = {}
+
+    def of_word(self, word: str) -> list[str]:
+        """Return the features of one word, each with its view's first letter and size before it."""
+        found = self._known.get(word)
+        if found is None:
+            found = [feature for view in self.views for feature in _cut(view, word)]
+            if len(self._known) < _REMEMBERED:
+                self._known[word] = found
+        return found
+
+    def counts(self, text: str) -> Counter[str]:
+        """Return how often each feature stands in `text`."""
+        return Counter(feature for word in words(text) for feature in self.of_word(word))
+
+    def weight(self, feature: str) -> float:
+        """Return the weight of the feature's view."""
+        return self.views[feature.partition(" ")[0]]
+
+    def saturated(self, count: np.ndarray) -> np.ndarray:
+        """Return what a feature counts for that occurs `count` times."""
+        return np.asarray(count * (self.saturation + 1) / (count + self.saturation), dtype=np.float32)
+
+
+def _cut(view: str, word: str) -> Iterable[str]:
+    if view == "word":
+        return [f"word {word}"]
+    size = int(view[-1])
+    if view.startswith("prefix"):
+        return [f"{view} {word[:size]}"] if len(word) > size else []
+    edged = f"^{word}$"
+    return [f"{view} {edged[at : at + size]}" for at in range(max(1, len(edged) - size + 1))]
+
+
+class StaticBag(InputModule):  # type: ignore[misc]
+    """The sentence-transformers module of a static encoder: features in, unit vectors out.
+
+    Args:
+        vocabulary: the features, one a row of `vectors`.
+        vectors: [features, dims] float32, weights folded in.
+        features: how text is cut.
+        turn: [dims, dims] float32, the trainable map; identity where nothing is given.
+    """
+
+    modalities: list[str] = ["text"]  # noqa: RUF012 - the library's own declaration
+    config_keys: list[str] = ["views", "saturation"]  # noqa: RUF012
+
+    def __init__(self, vocabulary: Sequence[str], vectors: Tensor, features: Features, turn: Tensor | None = None) -> None:
+        super().__init__()
+        self.vocabulary, self.features = list(vocabulary), features
+        self.views, self.saturation = features.views, features.saturation
+        self.place = {feature: row for row, feature in enumerate(self.vocabulary)}
+        self.register_buffer("vectors", vectors)
+        self.turn = nn.Parameter(torch.eye(vectors.shape[1]) if turn is None else turn)
+        self._rows: dict[str, list[int]] = {}
+        self.tokenizer = None  # the library asks; there is none of its kind
+
+    def preprocess(self, inputs: list[str], prompt: str | None = None, **_: Any) -> dict[str, Tensor]:
+        """Return `input_ids` and `weights`, both [texts, longest]; padding has weight 0."""
+        bags = [self._bag(f"{prompt or ''}{text}") for text in inputs]
+        longest = max([1, *(len(ids) for ids, _ in bags)])
+        ids = np.zeros((len(bags), longest), dtype=np.int64)
+        weights = np.zeros((len(bags), longest), dtype=np.float32)
+        for row, (found, counted) in enumerate(bags):
+            ids[row, : len(found)], weights[row, : len(found)] = found, counted
+        return {"input_ids": torch.from_numpy(ids), "weights": torch.from_numpy(weights)}
+
+    def forward(self, features: dict[str, Tensor], **_: Any) -> dict[str, Tensor]:
+        """Add `sentence_embedding`, [texts, dims] on the unit sphere; a text without a known feature is zero."""
+        bag = functional.embedding_bag(
+            features["input_ids"], self.vectors, mode="sum", per_sample_weights=features["weights"].to(self.vectors.dtype)
+        )
+        features["sentence_embedding"] = functional.normalize(bag @ self.turn.to(bag.dtype), dim=-1)
+        return features
+
+    def _bag(self, text: str) -> tuple[np.ndarray, np.ndarray]:
+        counts = Counter(row for word in words(text) for row in self._word_rows(word))
+        return np.fromiter(counts, dtype=np.int64), self.features.saturated(np.fromiter(counts.values(), dtype=np.float32))
+
+    def _word_rows(self, word: str) -> list[int]:
+        rows = self._rows.get(word)
+        if rows is None:
+            rows = [self.place[feature] for feature in self.features.of_word(word) if feature in self.place]
+            if len(self._rows) < _REMEMBERED:
+                self._rows[word] = rows
+        return rows
+
+    @property
+    def max_seq_length(self) -> float:
+        """No limit: a bag has no positions."""
+        return float("inf")
+
+    def get_embedding_dimension(self) -> int:
+        """Return the number of dimensions."""
+        return int(self.vectors.shape[1])
+
+    def folded(self) -> Self:
+        """Return the same encoder with the map merged into the vectors, and a map that is the identity again."""
+        with torch.no_grad():
+            return type(self)(self.vocabulary, self.vectors @ self.turn, self.features)
+
+    def save(self, output_path: str, *_: Any, **__: Any) -> None:
+        """Write config.json, vocabulary.json and model.safetensors."""
+        folder = Path(output_path)
+        self.save_config(output_path)
+        (folder / "vocabulary.json").write_text(json.dumps(self.vocabulary, ensure_ascii=False), encoding="utf-8")
+        save_file({"vectors": self.vectors.contiguous(), "turn": self.turn.detach().contiguous()}, folder / "model.safetensors")
+
+    @classmethod
+    def load(cls, model_name_or_path: str, subfolder: str = "", **_: Any) -> Self:
+        """Read what `save` wrote."""
+        folder = Path(model_name_or_path, subfolder)
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        vocabulary = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
+        tensors = load_file(folder / "model.safetensors")
+        return cls(vocabulary, tensors["vectors"], Features(config["views"], config["saturation"]), tensors["turn"])
+
+
+def build_static(texts: Sequence[str], features: Features, dims: int, max_features: int, seed: int) -> StaticBag:
+    """Make a static encoder from unlabelled passages.
+
+    Args:
+        texts: the passages, as the encoder will see them.
+        features: how to cut them.
+        dims: of the vectors; fewer come out when the corpus has fewer passages or features.
+        max_features: the most frequent are kept.
+        seed: of the start vector of the SVD.
+    """
+    counted = [features.counts(text) for text in texts]
+    frequency: Counter[str] = Counter()
+    for counts in counted:
+        frequency.update(counts.keys())
+    vocabulary = sorted(frequency, key=lambda feature: (-frequency[feature], feature))[:max_features]
+    place = {feature: column for column, feature in enumerate(vocabulary)}
+    weight = np.array([_idf(frequency[feature], len(texts)) * features.weight(feature) for feature in vocabulary])
+    directions = _directions(_matrix(counted, place, features) @ sp.diags(weight), dims, seed)
+    vectors = (weight[:, None] * directions).astype(np.float32)
+    return StaticBag(vocabulary, torch.from_numpy(np.ascontiguousarray(vectors)), features)
+
+
+def _idf(frequency: int, texts: int) -> float:
+    return float(np.log1p((texts - frequency + 0.5) / (frequency + 0.5)))
+
+
+def _matrix(counted: Sequence[Counter[str]], place: Mapping[str, int], features: Features) -> sp.csr_matrix:
+    columns: list[int] = []
+    values: list[int] = []
+    borders = [0]
+    for counts in counted:
+        known = [(place[feature], number) for feature, number in counts.items() if feature in place]
+        columns += [column for column, _ in known]
+        values += [number for _, number in known]
+        borders.append(len(columns))
+    data = features.saturated(np.asarray(values, dtype=np.float32)).astype(np.float64)
+    return sp.csr_matrix((data, columns, borders), shape=(len(counted), len(place)))
+
+
+def _directions(matrix: sp.csr_matrix, dims: int, seed: int) -> np.ndarray:
+    """Return [features, dims], the right singular vectors of the row-normalised matrix, strongest first."""
+    lengths = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
+    unit = sp.diags(1.0 / np.maximum(lengths, 1e-12)) @ matrix
+    rank = min(dims, *unit.shape)
+    if rank == min(unit.shape) or min(unit.shape) <= 2 * rank:
+        gram = (unit @ unit.T).toarray() if unit.shape[0] <= unit.shape[1] else (unit.T @ unit).toarray()
+        _, vectors = np.linalg.eigh(gram)
+        top = vectors[:, ::-1][:, :rank]
+        right = unit.T @ top if unit.shape[0] <= unit.shape[1] else top
+        right = right / np.maximum(np.linalg.norm(right, axis=0), 1e-12)
+    else:
+        _, _, rows = randomized_svd(unit, n_components=rank, n_iter=4, power_iteration_normalizer="QR", random_state=seed)
+        right = rows.T
+    signs = np.sign(right[np.abs(right).argmax(axis=0), np.arange(right.shape[1])])  # a singular vector has no sign of its own
+    return np.asarray(right * np.where(signs == 0, 1.0, signs))
