@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nestling.errors import UserError
 
-SHARED = ("set", "seed", "languages", "current")  # every key of the section `shared`
+SHARED = ("set", "seed", "languages", "current", "encode")  # every key of the section `shared`
 
 
 class Strict(BaseModel):

@@ -16,7 +16,7 @@ from nestling.corpus.cleaning import clean, one_line, words
 from nestling.corpus.duplicates import groups, near_duplicates
 from nestling.corpus.ids import content_id
 from nestling.corpus.language import best_language
-from nestling.corpus.passages import body_of, cut, with_title
+from nestling.corpus.passages import cut, with_title
 from nestling.corpus.recorded import Suites, read_recorded, read_sts, read_suites
 from nestling.corpus.sources import read_documents
 from nestling.corpus.splits import assign

@@ -1,6 +1,7 @@
 """Repair and normalise text without judging it: what comes out is still the owner's words."""
 
 import re
+import unicodedata
 
 import ftfy
 
@@ -9,6 +10,7 @@ _REPAIR = ftfy.TextFixerConfig(explain=False, unescape_html="auto", normalizatio
 _BLANKS = re.compile(r"[^\S\n]+")
 _EMPTY_LINES = re.compile(r"\n\s*\n+")
 _WORD = re.compile(r"\w+")
+_MARKS = re.compile("[\u0300-\u036f]")
 
 
 def clean(text: str) -> str:
@@ -28,3 +30,8 @@ def one_line(text: str) -> str:
 def words(text: str) -> list[str]:
     """Return the words of `text`, lower case, without punctuation."""
     return _WORD.findall(text.lower())
+
+
+def folded_words(text: str) -> list[str]:
+    """Return the words of `text`, lower case and without accents, as people type them into a search box."""
+    return _WORD.findall(_MARKS.sub("", unicodedata.normalize("NFKD", text.lower())))

@@ -5,6 +5,7 @@ temporary folder and renamed, so a kill leaves a whole shard or none.
 """
 
 import hashlib
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -121,13 +122,14 @@ class Encoder:
         vectors = self._vectors([text for _, text in items], role)
         digests = np.frombuffer(b"".join(key for key, _ in items), dtype=np.uint8).reshape(len(items), -1)
         name = hashlib.sha256(digests.tobytes()).hexdigest()[:24]
-        temporary = folder / f".{name}.tmp"
+        temporary = folder / f".{name}.{os.getpid()}.tmp"
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         try:
             np.save(temporary / "keys.npy", digests)
             np.save(temporary / "vectors.npy", vectors)
-            temporary.rename(folder / name)
+            if not (folder / name).exists():  # another process may have been quicker with the same texts
+                temporary.rename(folder / name)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 

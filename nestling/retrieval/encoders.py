@@ -17,6 +17,7 @@ from nestling.retrieval.static import Features, StaticBag, build_static
 
 Precision = Literal["fp32", "bf16", "fp16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+DIMS = "matryoshka.json"
 _OURS = f"{StaticBag.__module__}.{StaticBag.__qualname__}"
 
 
@@ -55,19 +56,21 @@ class PathParams(Strict):
 EncoderParams = StaticParams | HubParams | PathParams
 
 
-def make_encoder(params: EncoderParams, texts: Sequence[str], seed: int) -> SentenceTransformer:
+def make_encoder(params: EncoderParams, texts: Sequence[str], sentences: Sequence[str], seed: int) -> SentenceTransformer:
     """Make or fetch the encoder that the parameters name.
 
     Args:
         params: one of the kinds.
-        texts: the corpus, for encoders that are made from it.
+        texts: the passages, for encoders that are made from them.
+        sentences: of those passages.
         seed: of the making.
 
     Raises:
         UserError: the model cannot be had, is not in safetensors, needs code of its own, or is not what was pinned.
     """
     if isinstance(params, StaticParams):
-        bag = build_static(texts, Features(params.views, params.saturation), params.dims, params.max_features, seed)
+        features = Features(params.views, params.saturation)
+        bag = build_static(texts, sentences, features, params.dims, params.max_features, seed)
         return _assemble([bag], {})
     prompts = {"query": params.query_prompt, "document": params.passage_prompt}
     if isinstance(params, PathParams):
@@ -131,17 +134,35 @@ def load_encoder(folder: str | Path, device: str = "cpu") -> SentenceTransformer
         raise UserError(f"{path} is not an encoder that sentence-transformers loads: {' '.join(str(error).split())[:300]}") from None
 
 
-def save_encoder(model: SentenceTransformer, folder: str | Path) -> None:
-    """Save whole or not at all; without the model card that would quote training texts."""
+def save_encoder(model: SentenceTransformer, folder: str | Path, dims: Sequence[int] = ()) -> None:
+    """Save whole or not at all; without the model card that would quote training texts.
+
+    Args:
+        model: to save.
+        folder: where.
+        dims: Matryoshka dimensions it was trained for, if it was.
+    """
     target = Path(folder)
     temporary = target.with_name(f".{target.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         model.save_pretrained(str(temporary), create_model_card=False, safe_serialization=True)
+        if dims:
+            write_dims(temporary, dims)
         shutil.rmtree(target, ignore_errors=True)
         temporary.rename(target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_dims(folder: Path, dims: Sequence[int]) -> None:
+    """Keep the Matryoshka dimensions that an encoder was trained for in its folder."""
+    (folder / DIMS).write_text(json.dumps({"dims": list(dims)}) + "\n", encoding="utf-8")
+
+
+def trained_dims(folder: Path) -> list[int]:
+    """Return the Matryoshka dimensions that an encoder was trained for, largest first."""
+    return sorted(json.loads((folder / DIMS).read_text(encoding="utf-8"))["dims"], reverse=True)
 
 
 def dimension(model: SentenceTransformer) -> int:

@@ -89,3 +89,36 @@ def ranks(queries: Blocks, passages: Blocks, own: np.ndarray, device: str = "cpu
 def _own_scores(asked: torch.Tensor, passages: Blocks, own: np.ndarray, device: str) -> torch.Tensor:
     vectors = np.concatenate([passages.block(int(place), int(place) + 1) for place in own])
     return (asked * torch.from_numpy(vectors).to(device)).sum(1)
+
+
+def top_documents(queries: Blocks, passages: Blocks, owner: np.ndarray, depth: int, device: str = "cpu") -> Hits:
+    """Return the `depth` nearest documents of each query, a document scoring as its best passage (MaxP).
+
+    Args:
+        queries: one a row.
+        passages: all passages, those of one document side by side.
+        owner: [passages] the place of each passage's document, ascending.
+        depth: documents wanted; `passage` of the answer holds their places.
+        device: where to compute.
+    """
+    blocks = -(-len(passages) // PASSAGES)
+    depth = min(depth, int(owner[-1]) + 1) if len(owner) else 0
+    room = depth + blocks  # a document cut in two by a block's border is found twice
+    places = np.empty((len(queries), depth), dtype=np.int64)
+    scores = np.empty((len(queries), depth), dtype=np.float32)
+    for start in range(0, len(queries), QUERIES):
+        asked = torch.from_numpy(queries.block(start, start + QUERIES)).to(device)
+        best = torch.empty((len(asked), 0), device=device)
+        where = torch.empty((len(asked), 0), dtype=torch.int64, device=device)
+        for first in range(0, len(passages), PASSAGES):
+            found = asked @ torch.from_numpy(passages.block(first, first + PASSAGES)).to(device).T
+            own = torch.from_numpy(owner[first : first + PASSAGES] - owner[first]).to(device)
+            most = torch.full((len(asked), int(own[-1]) + 1), -2.0, device=device)
+            most.scatter_reduce_(1, own.expand(len(asked), -1), found, "amax")
+            here = torch.arange(most.shape[1], device=device).expand(len(asked), -1) + int(owner[first])
+            best, where = _merge(torch.cat([best, most], 1), torch.cat([where, here], 1), room)
+        for row, (names, values) in enumerate(zip(where.cpu().numpy(), best.cpu().numpy(), strict=True)):
+            _, once = np.unique(names, return_index=True)
+            kept = np.sort(once)[:depth]
+            places[start + row], scores[start + row] = names[kept], values[kept]
+    return Hits(places, scores)

@@ -22,8 +22,11 @@ from sklearn.utils.extmath import randomized_svd
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nestling.corpus.cleaning import words
+from nestling.corpus.cleaning import folded_words
 
+_EXACT_ROWS = 6000  # up to so many passages the SVD is exact, by the eigenvectors of their Gram matrix
+_FLAT = 1e-6  # of the strongest: what is weaker is no direction but rounding
+_NOTHING = 1e-12
 _REMEMBERED = 200_000  # words whose features are kept at hand
 
 
@@ -51,7 +54,7 @@ class Features:
 
     def counts(self, text: str) -> Counter[str]:
         """Return how often each feature stands in `text`."""
-        return Counter(feature for word in words(text) for feature in self.of_word(word))
+        return Counter(feature for word in folded_words(text) for feature in self.of_word(word))
 
     def weight(self, feature: str) -> float:
         """Return the weight of the feature's view."""
@@ -110,11 +113,16 @@ class StaticBag(InputModule):  # type: ignore[misc]
         bag = functional.embedding_bag(
             features["input_ids"], self.vectors, mode="sum", per_sample_weights=features["weights"].to(self.vectors.dtype)
         )
-        features["sentence_embedding"] = functional.normalize(bag @ self.turn.to(bag.dtype), dim=-1)
+        if self.training or not self._is_folded():  # without the product a vector depends on its own text, not on its batch
+            bag = bag @ self.turn.to(bag.dtype)
+        features["sentence_embedding"] = functional.normalize(bag, dim=-1)
         return features
 
+    def _is_folded(self) -> bool:
+        return bool(torch.equal(self.turn, torch.eye(len(self.turn), device=self.turn.device)))
+
     def _bag(self, text: str) -> tuple[np.ndarray, np.ndarray]:
-        counts = Counter(row for word in words(text) for row in self._word_rows(word))
+        counts = Counter(row for word in folded_words(text) for row in self._word_rows(word))
         return np.fromiter(counts, dtype=np.int64), self.features.saturated(np.fromiter(counts.values(), dtype=np.float32))
 
     def _word_rows(self, word: str) -> list[int]:
@@ -156,15 +164,19 @@ class StaticBag(InputModule):  # type: ignore[misc]
         return cls(vocabulary, tensors["vectors"], Features(config["views"], config["saturation"]), tensors["turn"])
 
 
-def build_static(texts: Sequence[str], features: Features, dims: int, max_features: int, seed: int) -> StaticBag:
+def build_static(
+    texts: Sequence[str], sentences: Sequence[str], features: Features, dims: int, max_features: int, seed: int
+) -> StaticBag:
     """Make a static encoder from unlabelled passages.
 
     Args:
         texts: the passages, as the encoder will see them.
+        sentences: those that the passages are made of; they give the last dimensions to a corpus of fewer passages
+            than `dims`, whose own directions are fewer.
         features: how to cut them.
-        dims: of the vectors; fewer come out when the corpus has fewer passages or features.
+        dims: of the vectors; fewer come out when passages and sentences together have fewer directions.
         max_features: the most frequent are kept.
-        seed: of the start vector of the SVD.
+        seed: of the random start of the SVD.
     """
     counted = [features.counts(text) for text in texts]
     frequency: Counter[str] = Counter()
@@ -173,41 +185,64 @@ def build_static(texts: Sequence[str], features: Features, dims: int, max_featur
     vocabulary = sorted(frequency, key=lambda feature: (-frequency[feature], feature))[:max_features]
     place = {feature: column for column, feature in enumerate(vocabulary)}
     weight = np.array([_idf(frequency[feature], len(texts)) * features.weight(feature) for feature in vocabulary])
-    directions = _directions(_matrix(counted, place, features) @ sp.diags(weight), dims, seed)
-    vectors = (weight[:, None] * directions).astype(np.float32)
-    return StaticBag(vocabulary, torch.from_numpy(np.ascontiguousarray(vectors)), features)
+    directions = _directions(_unit_rows(counted, place, weight, features), dims, seed)
+    if directions.shape[1] < dims:
+        parts = [features.counts(sentence) for sentence in sentences]
+        more = _further_directions(_unit_rows(parts, place, weight, features), directions, dims)
+        directions = np.concatenate([directions, more], axis=1)
+    vectors = np.ascontiguousarray(weight[:, None] * directions, dtype=np.float32)
+    return StaticBag(vocabulary, torch.from_numpy(vectors), features)
 
 
 def _idf(frequency: int, texts: int) -> float:
     return float(np.log1p((texts - frequency + 0.5) / (frequency + 0.5)))
 
 
-def _matrix(counted: Sequence[Counter[str]], place: Mapping[str, int], features: Features) -> sp.csr_matrix:
+def _unit_rows(
+    counted: Sequence[Counter[str]], place: Mapping[str, int], weight: np.ndarray, features: Features
+) -> sp.csr_matrix:
     columns: list[int] = []
     values: list[int] = []
     borders = [0]
     for counts in counted:
-        known = [(place[feature], number) for feature, number in counts.items() if feature in place]
+        known = sorted((place[feature], number) for feature, number in counts.items() if feature in place)
         columns += [column for column, _ in known]
         values += [number for _, number in known]
         borders.append(len(columns))
     data = features.saturated(np.asarray(values, dtype=np.float32)).astype(np.float64)
-    return sp.csr_matrix((data, columns, borders), shape=(len(counted), len(place)))
-
-
-def _directions(matrix: sp.csr_matrix, dims: int, seed: int) -> np.ndarray:
-    """Return [features, dims], the right singular vectors of the row-normalised matrix, strongest first."""
+    matrix = sp.csr_matrix((data, columns, borders), shape=(len(counted), len(place))) @ sp.diags(weight)
     lengths = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
-    unit = sp.diags(1.0 / np.maximum(lengths, 1e-12)) @ matrix
-    rank = min(dims, *unit.shape)
-    if rank == min(unit.shape) or min(unit.shape) <= 2 * rank:
-        gram = (unit @ unit.T).toarray() if unit.shape[0] <= unit.shape[1] else (unit.T @ unit).toarray()
-        _, vectors = np.linalg.eigh(gram)
-        top = vectors[:, ::-1][:, :rank]
-        right = unit.T @ top if unit.shape[0] <= unit.shape[1] else top
-        right = right / np.maximum(np.linalg.norm(right, axis=0), 1e-12)
-    else:
-        _, _, rows = randomized_svd(unit, n_components=rank, n_iter=4, power_iteration_normalizer="QR", random_state=seed)
-        right = rows.T
-    signs = np.sign(right[np.abs(right).argmax(axis=0), np.arange(right.shape[1])])  # a singular vector has no sign of its own
-    return np.asarray(right * np.where(signs == 0, 1.0, signs))
+    return sp.csr_matrix(sp.diags(1.0 / np.maximum(lengths, _NOTHING)) @ matrix)
+
+
+def _directions(unit: sp.csr_matrix, dims: int, seed: int) -> np.ndarray:
+    """Return [features, at most dims], the right singular vectors of `unit`, strongest first."""
+    if unit.shape[0] <= _EXACT_ROWS:
+        return _signed(_from_gram(unit, (unit @ unit.T).toarray(), dims))
+    _, _, rows = randomized_svd(
+        unit, n_components=min(dims, *unit.shape), n_iter=4, power_iteration_normalizer="QR", random_state=seed
+    )
+    return _signed(rows.T)
+
+
+def _further_directions(unit: sp.csr_matrix, found: np.ndarray, dims: int) -> np.ndarray:
+    """Return [features, at most dims less those found]: what is strongest in `unit` off the directions found."""
+    unit = unit[: _EXACT_ROWS]
+    inside = unit @ found
+    gram = (unit @ unit.T).toarray() - inside @ inside.T
+    raw = _from_gram(unit, gram, dims - found.shape[1])
+    free = raw - found @ (found.T @ raw)
+    return _signed(free / np.maximum(np.linalg.norm(free, axis=0), _NOTHING))
+
+
+def _from_gram(unit: sp.csr_matrix, gram: np.ndarray, most: int) -> np.ndarray:
+    values, vectors = np.linalg.eigh(gram)
+    kept = np.flatnonzero(values[::-1] > _FLAT * max(values[-1], _NOTHING))[:most]
+    right = unit.T @ vectors[:, ::-1][:, kept]
+    return np.asarray(right / np.maximum(np.linalg.norm(right, axis=0), _NOTHING))
+
+
+def _signed(directions: np.ndarray) -> np.ndarray:
+    # a singular vector has no sign of its own: its largest entry is made positive
+    signs = np.sign(directions[np.abs(directions).argmax(axis=0), np.arange(directions.shape[1])])
+    return directions * np.where(signs == 0, 1.0, signs)

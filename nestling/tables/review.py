@@ -55,3 +55,32 @@ class Answer(dy.Schema):
     value = dy.String()
     submitted_at = dy.String()
     round = dy.String()
+
+
+class CuratedQuery(dy.Schema):
+    """A query after people had their say."""
+
+    query_id = dy.String(primary_key=True, regex=r"^[0-9a-f]{20}$")
+    text = dy.String(min_length=1)
+    origin = dy.String()
+    kind = dy.String()
+    language = dy.String()
+    split = dy.Enum(("train", "dev", "test"))
+    rewritten_from = dy.String(nullable=True)  # the wording before somebody bettered it
+
+
+class Positive(dy.Schema):
+    """A passage that answers a query."""
+
+    query_id = dy.String(primary_key=True)
+    passage_id = dy.String(primary_key=True)
+    source = dy.Enum(("own", "judged"))  # judged: people found it among the candidates
+
+
+class Negative(dy.Schema):
+    """A hard negative that stood the judgement, nearest first."""
+
+    query_id = dy.String(primary_key=True)
+    rank = dy.UInt32(primary_key=True)
+    passage_id = dy.String()
+    score = dy.Float32()

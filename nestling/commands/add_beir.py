@@ -1,0 +1,78 @@
+"""Take a dataset in BEIR's layout into a set: its corpus as documents, its judged queries as an evaluation suite."""
+
+import gzip
+import json
+import shutil
+from pathlib import Path
+
+from nestling.cli import say
+from nestling.commands.landing import Target, landing
+from nestling.corpus.beir import (
+    Qrel,
+    Query,
+    check_known,
+    corpus_of,
+    distinct_queries,
+    one_of,
+    queries_of,
+    read_qrels,
+    read_queries,
+)
+from nestling.corpus.recorded import check_suite_name
+from nestling.corpus.rows import MAX_ROW, read_jsonl
+from nestling.corpus.settings import Settings
+from nestling.corpus.sources import distinct, row_documents
+from nestling.errors import UserError
+from nestling.tables.io import write_text
+
+
+def bring_beir(folder: Path, target: Target, split: str, suite: str) -> None:
+    """Copy the corpus, and write the queries that the qrels of `split` judge to eval/<suite>/.
+
+    Raises:
+        UserError: a file is missing, or the qrels name what is not there.
+    """
+    check_suite_name(suite, set())
+    corpus, queries, judgements = _files(folder, split)
+    qrels, unjudged = read_qrels(judgements, folder)
+    asked, unread = distinct_queries(read_queries(queries, queries.name))
+    documents, broken = distinct(
+        row_documents(read_jsonl(corpus, corpus.name, MAX_ROW), corpus.name, MAX_ROW, Settings())
+    )
+    known = {document.document_id for document in documents}
+    check_known(qrels, {query.query_id for query in asked}, known, f"{folder} {split}", "mend the dataset")
+    judged = {qrel.query_id for qrel in qrels}
+    if not judged:
+        raise UserError(f"{judgements} judges no document relevant: choose another --split")
+    taken = [query for query in asked if query.query_id in judged]
+    with landing(target) as staging:
+        _copy_plain(corpus, staging / "documents" / "corpus.jsonl")
+        _write_suite(staging / "eval" / suite, taken, qrels)
+        say(f"took {len(documents)} documents; suite {suite}: {len(taken)} queries, {len(qrels)} qrels of {split}")
+        left = len(asked) - len(taken)
+        say(f"left {left} queries without qrels, {len(broken) + len(unread) + len(unjudged)} rows that cannot be used")
+
+
+def _files(folder: Path, split: str) -> tuple[Path, Path, Path]:
+    corpus, queries = corpus_of(folder, folder), queries_of(folder, folder)
+    judgements = one_of(folder / "qrels", folder, f"{split}.tsv") if split == Path(split).name else None
+    if corpus is None or queries is None:
+        lacking = "corpus.jsonl" if corpus is None else "queries.jsonl"
+        raise UserError(f"{folder} has no {lacking}: BEIR's layout is corpus.jsonl, queries.jsonl, qrels/<split>.tsv")
+    if judgements is None:
+        there = ", ".join(sorted(path.stem for path in (folder / "qrels").glob("*.tsv"))) or "none"
+        raise UserError(f"{folder} has no qrels/{split}.tsv: choose --split among those there ({there})")
+    return corpus, queries, judgements
+
+
+def _copy_plain(source: Path, copy: Path) -> None:
+    copy.parent.mkdir(parents=True)
+    with gzip.open(source) if source.suffix == ".gz" else source.open("rb") as full, copy.open("wb") as plain:
+        shutil.copyfileobj(full, plain)
+
+
+def _write_suite(folder: Path, queries: list[Query], qrels: list[Qrel]) -> None:
+    rows = [json.dumps({"_id": query.query_id, "text": query.text}, ensure_ascii=False) for query in queries]
+    write_text("".join(f"{row}\n" for row in rows), folder / "queries.jsonl")
+    lines = ["query-id\tcorpus-id\tscore", *(f"{qrel[0]}\t{qrel[1]}\t{qrel[2]}" for qrel in qrels)]
+    write_text("".join(f"{line}\n" for line in lines), folder / "qrels" / "test.tsv")

@@ -1,0 +1,164 @@
+"""How files come to lie in a set: built beside it, then moved in, so that a kill leaves nothing half written."""
+
+import filecmp
+import json
+import os
+import re
+import shutil
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from nestling.cli import say
+from nestling.corpus.settings import FILE, read_settings
+from nestling.errors import UserError
+from nestling.tables.io import write_text
+
+RAW, PARAMS = Path("data/raw"), Path("params.yaml")
+
+_SET_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_SET_LINE = re.compile(
+    r"^(shared:[^\n]*\n"  # the section,
+    r"(?:(?:[ \t#][^\n]*)?\n)*?"  # other lines of it,
+    r"[ \t]+set:)[ \t]*(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s#]*)",  # and its set
+    re.MULTILINE,
+)
+_GIT_LIMIT = 5_000_000  # bytes of a set up to which git is the place for it
+
+
+@dataclass(frozen=True)
+class Target:
+    """The set that files go to, and what its set.yaml shall say."""
+
+    name: str
+    replace: bool = False  # put the new file in the place of one with other content
+    use: bool = False  # make it the set that is built
+    licence: str | None = None
+    language: str | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Return data/raw/<set>."""
+        return RAW / self.name
+
+
+def slug(text: str) -> str:
+    """Return `text` as a name may be: lower case ASCII letters, digits, - and _."""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9_]+", "-", plain).strip("-_")
+
+
+def set_name(given: str | None, otherwise: str) -> str:
+    """Return the name of a set: the given one, or one made of `otherwise`.
+
+    Raises:
+        UserError: the name cannot be a set's, or this is not the root of a project.
+    """
+    if not PARAMS.is_file():
+        raise UserError(f"{PARAMS} is missing: run from the root of the project")
+    name = slug(otherwise) if given is None else given
+    if not _SET_NAME.fullmatch(name):
+        raise UserError(f"{name!r} cannot name a set: choose lower case letters, digits, - and _ with --set")
+    return name
+
+
+@contextmanager
+def landing(target: Target) -> Iterator[Path]:
+    """Yield an empty folder to build in; when the block ends well, its files move into the set.
+
+    Raises:
+        UserError: a file is already in the set with other content, and the target does not allow to replace it.
+    """
+    params = using(target.name) if target.use else None
+    _sweep(target)
+    staging = RAW / f".{target.name}.{os.getpid()}.tmp"
+    staging.mkdir(parents=True)
+    try:
+        yield staging
+        _write_settings(target, staging)
+        _move(target, staging)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    if params is not None:
+        write_text(params, PARAMS)
+    _say_next(target)
+
+
+def using(name: str) -> str:
+    """Return params.yaml with shared.set changed and every other line as it is.
+
+    Raises:
+        UserError: there is no such line.
+    """
+    text = PARAMS.read_text(encoding="utf-8")
+    value = name if yaml.safe_load(name) == name else json.dumps(name)  # `no` and `123` need quotes
+    changed = _SET_LINE.sub(lambda match: f"{match[1]} {value}", text, count=1)
+    try:
+        done = yaml.safe_load(changed)["shared"]["set"] == name
+    except (yaml.YAMLError, KeyError, TypeError):
+        done = False
+    if not done:
+        raise UserError(f"{PARAMS} has no line `set:` below `shared:` that can be changed: set shared.set by hand")
+    return changed
+
+
+def _sweep(target: Target) -> None:
+    """Remove what killed runs left behind."""
+    for left in RAW.glob(f".{target.name}.*.tmp"):
+        pid = left.suffixes[-2].removeprefix(".") if len(left.suffixes) > 1 else ""
+        if pid.isdecimal() and not Path(f"/proc/{pid}").exists() and Path("/proc/self").exists():
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _write_settings(target: Target, staging: Path) -> None:
+    """Put licence and language into set.yaml; they speak for the whole set, so they must not relabel what is there."""
+    wanted = {"licence": target.licence, "language": target.language}
+    wanted = {key: value for key, value in wanted.items() if value is not None}
+    said = read_settings(target.folder)
+    new = {key: value for key, value in wanted.items() if getattr(said, key) != value}
+    if not new:
+        return
+    if (target.folder / "documents").exists() and not target.replace:
+        key, value = next(iter(new.items()))
+        raise UserError(
+            f"{target.folder / FILE} does not say `{key}: {value}`, and it speaks for what is there too: "
+            "choose another set, or --replace if it holds for all"
+        )
+    tree = {key: value for key, value in {**said.model_dump(), **new}.items() if value is not None}
+    write_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), staging / FILE)
+
+
+def _move(target: Target, staging: Path) -> None:
+    files = sorted(path.relative_to(staging) for path in staging.rglob("*") if path.is_file())
+    changed = [name for name in files if not _same(staging / name, target.folder / name)]
+    clashes = [name.as_posix() for name in changed if (target.folder / name).exists()]
+    if clashes and not target.replace:
+        shown = ", ".join(clashes[:3]) + (" ..." if len(clashes) > 3 else "")
+        raise UserError(
+            f"{target.folder} already has {len(clashes)} of these files with other content ({shown}): "
+            "nothing was changed; add --replace to overwrite, or choose another --set"
+        )
+    if not target.folder.exists():
+        staging.rename(target.folder)
+        return
+    for name in changed:
+        (target.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (staging / name).replace(target.folder / name)
+
+
+def _same(new: Path, old: Path) -> bool:
+    return old.is_file() and filecmp.cmp(new, old, shallow=False)
+
+
+def _say_next(target: Target) -> None:
+    size = sum(path.stat().st_size for path in target.folder.rglob("*") if path.is_file())
+    keep = "dvc add" if size > _GIT_LIMIT else "git add"
+    say(f"{target.folder}: {size / 1e6:.1f} MB; keep it: {keep} {target.folder}")
+    if target.use:
+        say(f"{PARAMS} now says shared.set: {target.name}; next: dvc repro")
+    else:
+        say(f"next: set shared.set: {target.name} in {PARAMS} (or add --use here), then dvc repro")

@@ -1,0 +1,56 @@
+"""What set.yaml says about a whole set: defaults for documents that say nothing themselves."""
+
+from pathlib import Path
+from typing import Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from nestling.errors import UserError
+
+FILE = "set.yaml"
+
+
+class Settings(BaseModel):
+    """The content of set.yaml; every key may be left out."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    licence: str | None = Field(default=None, min_length=1)
+    language: str | None = Field(default=None, min_length=1)
+    sts_scale: list[float] | None = Field(default=None, min_length=2, max_length=2)  # lowest, highest score of pairs
+
+    @model_validator(mode="after")
+    def scale_rises(self) -> Self:
+        """Refuse a scale without extent."""
+        if self.sts_scale and not self.sts_scale[0] < self.sts_scale[1]:
+            raise ValueError("sts_scale must be [lowest, highest]")
+        return self
+
+
+def read_settings(folder: Path) -> Settings:
+    """Return the settings of the set in `folder`.
+
+    Raises:
+        UserError: set.yaml is not YAML, or has a key or a value that means nothing.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return Settings()
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if isinstance(tree, dict) and "license" in tree and "licence" not in tree:
+        tree["licence"] = tree.pop("license")
+    try:
+        return Settings.model_validate({} if tree is None else tree)
+    except ValidationError as error:
+        raise UserError(f"{path}: {_sentence(error)} (keys: licence, language, sts_scale)") from None
+
+
+def _sentence(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    key = ".".join(str(step) for step in problem["loc"])
+    hint = "; put it in quotes: YAML reads no as false" if problem["input"] is False else ""
+    return f"{key or 'the whole'} is {problem['input']!r}: {problem['msg']}{hint}"

@@ -1,0 +1,52 @@
+"""The data card: what a training set holds, so that `datasets` loads it and a person can judge it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+_SETS = ("retrieval", "sts")
+
+
+def data_card(name: str, numbers: Mapping[str, Any], licences: Sequence[str]) -> str:
+    """Return the README.md of the balanced sets: YAML that `datasets.load_dataset` reads, then prose.
+
+    Args:
+        name: of the set.
+        numbers: the balance report.
+        licences: of the passages; the most restrictive binds.
+    """
+    head = {
+        "pretty_name": f"{name}, balanced by nestling",
+        "task_categories": ["sentence-similarity", "text-retrieval"],
+        "configs": [
+            {
+                "config_name": kind,
+                "data_files": [{"split": split, "path": f"{kind}/{split}.parquet"} for split in ("train", "dev")],
+            }
+            for kind in _SETS
+        ],
+    }
+    rows = "\n".join(
+        f"| {kind} | {numbers[kind]['rows']} | {numbers[kind]['unique']} | {numbers[kind]['factor']} | {numbers[kind]['dev']} |"
+        for kind in _SETS
+    )
+    return f"""---
+{yaml.safe_dump(head, allow_unicode=True, sort_keys=False).strip()}
+---
+
+# {name}, balanced
+
+| set | train rows | distinct | factor | dev rows |
+|---|---|---|---|---|
+{rows}
+
+`retrieval` has `anchor`, `positive` and a list of `negatives` (mined, as many as there are: {numbers["negatives_per_row"]} a row
+on average). `sts` has `sentence1`, `sentence2` and `score` from 0 to 1. `copy` counts repetitions of a row.
+
+Licences of the passages: {", ".join(licences)}. Queries cut or written from a passage share its licence.
+
+Rows left out because an evaluation suite holds their text: {numbers["leaks_dropped"]}.
+
+Load with `datasets.load_dataset("data/balanced", "retrieval")`.
+"""

@@ -1,0 +1,140 @@
+"""People's answers: read from files, the last word of each person kept, several persons' words resolved by majority.
+
+A round is a file data/annotations/<round>.jsonl, one answer a line. Beside it may lie <round>.records.jsonl, the records
+as they were shown, so that answers outlive a change of encoder or of mining parameters: what somebody said of a query
+and a passage is used wherever that query and that passage meet again.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from nestling.tables.review import QUALITIES, QUESTIONS
+
+_FIELDS = ("record_id", "question", "value", "annotator", "status", "submitted_at")
+_ANSWERS = {name: pl.String for name in ("record_id", "question", "annotator", "value", "submitted_at", "round")}
+_RECORDS = {"record_id": pl.String, "query": pl.String, "passage_id": pl.String, "candidates": pl.List(pl.String)}
+
+
+def read_answers(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the last answer of each person to each question of each record, and the lines that are none (Rejected).
+
+    Rounds add up in the order of submission; drafts and discarded answers do not count.
+    """
+    answers, rejected = [], []
+    for name, number, line in _lines(folder, records=False):
+        found, reason = _answer(line)
+        if reason:
+            rejected.append(("answer", f"{name}:{number}", reason, "", line[:200]))
+        else:
+            answers.append({**found, "value": json.dumps(found["value"], ensure_ascii=False, sort_keys=True), "round": name})
+    frame = pl.DataFrame([{key: row[key] for key in _ANSWERS} for row in answers], schema=_ANSWERS)
+    last = frame.sort("submitted_at", "round", maintain_order=True).unique(
+        ["record_id", "question", "annotator"], keep="last", maintain_order=True
+    )
+    schema = {name: pl.String for name in ("item", "item_id", "reason", "detail", "text")}
+    return last.sort("record_id", "question", "annotator"), pl.DataFrame(rejected, schema=schema, orient="row")
+
+
+def read_shown_records(folder: Path) -> pl.DataFrame:
+    """Return the records of earlier rounds as they were shown: record_id, query, passage_id, candidates."""
+    rows = []
+    for _, _, line in _lines(folder, records=True):
+        row = _parsed(line)
+        if isinstance(row, dict) and all(isinstance(row.get(key), str) for key in ("record_id", "query", "passage_id")):
+            candidates = row.get("candidates")
+            rows.append({**row, "candidates": [str(one) for one in candidates] if isinstance(candidates, list) else []})
+    frame = pl.DataFrame([{key: row[key] for key in _RECORDS} for row in rows], schema=_RECORDS)
+    return frame.unique("record_id", keep="last", maintain_order=True)
+
+
+def _lines(folder: Path, records: bool) -> Iterator[tuple[str, int, str]]:
+    for file in sorted(folder.glob("*.jsonl")):
+        if file.name.endswith(".records.jsonl") == records:
+            with file.open(encoding="utf-8", errors="replace") as lines:
+                for number, line in enumerate(lines, start=1):
+                    if line.strip():
+                        yield file.stem, number, line.strip()
+
+
+def _parsed(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError:
+        return None
+
+
+def _answer(line: str) -> tuple[dict[str, Any], str]:
+    row = _parsed(line)
+    if not isinstance(row, dict):
+        return {}, "broken_json"
+    if missing := [key for key in _FIELDS if key not in row]:
+        return row, f"missing_{missing[0]}"
+    if row["status"] != "submitted":
+        return row, "not_submitted"
+    named = all(isinstance(row[key], str) for key in ("record_id", "annotator", "submitted_at"))
+    if not named or row["question"] not in QUESTIONS or not _valid(row["question"], row["value"]):
+        return row, "invalid_value"
+    return row, ""
+
+
+def _valid(question: str, value: Any) -> bool:
+    if question == "query_quality":
+        return value in QUALITIES
+    if question == "relevant":
+        return isinstance(value, list) and all(isinstance(one, str) for one in value)
+    if question == "similarity":
+        return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 5
+    return isinstance(value, str)
+
+
+def majority(votes: list[str]) -> str | None:
+    """Return the most frequent vote, or None for a tie."""
+    ranked = Counter(votes).most_common(2)
+    tied = len(ranked) == 2 and ranked[0][1] == ranked[1][1]
+    return None if tied or not ranked else ranked[0][0]
+
+
+def resolve(answers: pl.DataFrame, question: str) -> pl.DataFrame:
+    """Return record_id and `value` (JSON) of each record's majority answer; null where the votes tie.
+
+    Only for questions with one value: `relevant` is resolved a passage at a time.
+    """
+    asked = answers.filter(pl.col("question") == question)
+    votes = asked.group_by("record_id", maintain_order=True).agg("value")
+    values = [majority(row) for row in votes["value"].to_list()]
+    return votes.select("record_id", value=pl.Series(values, dtype=pl.String))
+
+
+def relevance(answers: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
+    """Return record_id, passage_id and `relevant`, the majority's word on every passage shown; null for a tie.
+
+    Args:
+        answers: read_answers' first table.
+        records: record_id, passage_id, candidates: what was shown.
+    """
+    votes = votes_on_passages(answers, records)
+    counted = votes.group_by("record_id", "passage_id", maintain_order=True).agg(
+        yes=pl.col("vote").sum(), people=pl.len().cast(pl.Int64)
+    )
+    twice = pl.col("yes").cast(pl.Int64) * 2
+    said = pl.when(twice == pl.col("people")).then(None).otherwise(twice > pl.col("people"))
+    return counted.select("record_id", "passage_id", relevant=said)
+
+
+def votes_on_passages(answers: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
+    """Return record_id, passage_id, annotator and `vote` (0 or 1) of every passage that somebody was shown."""
+    asked = answers.filter(pl.col("question") == "relevant").join(
+        records.select("record_id", own="passage_id", candidates="candidates"), on="record_id"
+    )
+    rows = []
+    for row in asked.iter_rows(named=True):
+        chosen = set(json.loads(row["value"]))
+        for passage in dict.fromkeys([row["own"], *row["candidates"]]):
+            rows.append((row["record_id"], passage, row["annotator"], int(passage in chosen)))
+    schema = {"record_id": pl.String, "passage_id": pl.String, "annotator": pl.String, "vote": pl.Int8}
+    return pl.DataFrame(rows, schema=schema, orient="row")

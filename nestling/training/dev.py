@@ -1,0 +1,73 @@
+"""How good the model is on the dev sets, so that the best checkpoint can be kept."""
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.evaluation import BaseEvaluator
+
+from nestling.evaluation.metrics import spearman
+from nestling.retrieval.embeddings import shrink
+
+NDCG, SPEARMAN = "dev_ndcg@10", "dev_spearman"
+
+
+class DevEvaluator(BaseEvaluator):  # type: ignore[misc]
+    """nDCG@10 of dev queries and Spearman of dev pairs, each the mean over the Matryoshka dimensions.
+
+    Args:
+        rows: retrieval rows of the dev split.
+        pairs: sentence pairs of the dev split.
+        passages: all passages; dev queries search their own positives and negatives and a sample of the rest.
+        dims: Matryoshka dimensions.
+        size: passages searched at most.
+        seed: of the sample.
+    """
+
+    def __init__(
+        self, rows: pl.DataFrame, pairs: pl.DataFrame, passages: pl.DataFrame, dims: Sequence[int], size: int, seed: int
+    ) -> None:
+        super().__init__()
+        self.dims, self.pairs = list(dims), pairs
+        needed = {*rows["positive_id"], *(name for names in rows["negative_ids"].to_list() for name in names)}
+        others = [name for name in passages["passage_id"] if name not in needed]
+        sample = random.Random(seed).sample(others, max(0, min(len(others), size - len(needed))))  # noqa: S311
+        searched = passages.filter(pl.col("passage_id").is_in([*needed, *sample]))
+        self.texts = searched["text"].to_list()
+        place = {name: number for number, name in enumerate(searched["passage_id"])}
+        asked = rows.group_by("anchor", maintain_order=True).agg("positive_id")
+        self.queries = asked["anchor"].to_list()
+        self.answers = [{place[name] for name in names} for names in asked["positive_id"].to_list()]
+        self.primary_metric = NDCG if self.queries else SPEARMAN
+
+    @property
+    def measures(self) -> bool:
+        """Whether there is anything to measure."""
+        return bool(self.queries) or self.pairs.height > 2
+
+    def __call__(self, model: SentenceTransformer, *_: Any, **__: Any) -> dict[str, float]:
+        """Return the metrics of the model as it is."""
+        found: dict[str, float] = {}
+        if self.queries:
+            asked, texts = model.encode_query(self.queries), model.encode_document(self.texts)
+            found[NDCG] = float(np.mean([self._ndcg(asked, texts, dim) for dim in self.dims]))
+        if self.pairs.height > 2:
+            left = model.encode_document(self.pairs["sentence1"].to_list())
+            right = model.encode_document(self.pairs["sentence2"].to_list())
+            gold = self.pairs["score"].to_numpy()
+            each = [spearman((shrink(left, dim) * shrink(right, dim)).sum(1), gold) for dim in self.dims]
+            found[SPEARMAN] = float(np.mean(each))
+        return found
+
+    def _ndcg(self, queries: np.ndarray, texts: np.ndarray, dim: int) -> float:
+        scores = shrink(queries, dim) @ shrink(texts, dim).T
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :10]
+        return float(np.mean([_ndcg_at_10(row, answers) for row, answers in zip(order, self.answers, strict=True)]))
+
+
+def _ndcg_at_10(order: np.ndarray, answers: set[int]) -> float:
+    gain = sum(1 / np.log2(place + 2) for place, text in enumerate(order) if int(text) in answers)
+    return float(gain / sum(1 / np.log2(place + 2) for place in range(min(10, len(answers)))))

@@ -1,0 +1,130 @@
+"""Raise the base encoder: phases of (data, loss) tasks under a Matryoshka loss; the best checkpoint by dev nDCG@10 stays.
+
+Reads   data/balanced/{retrieval,sts}/{train,dev}.parquet (RetrievalRow, StsRow), data/prepared/passages.parquet (Passage),
+        models/base/, the current encoder's folder (as a guide, if a loss asks for it)
+Writes  models/tuned/, reports/train.json, reports/training/ (DVCLive)
+"""
+
+import hashlib
+import shutil
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from datasets import Dataset
+from dvclive import Live
+from pydantic import Field, PositiveInt
+from sentence_transformers import SentenceTransformer
+
+from nestling.cli import run, say
+from nestling.errors import UserError
+from nestling.params import StageParams
+from nestling.retrieval.encoders import Precision, check_dims, fingerprint, load_encoder, save_encoder
+from nestling.retrieval.static import StaticBag
+from nestling.tables.corpus import Passage
+from nestling.tables.io import read_table, write_json
+from nestling.tables.training import RetrievalRow, StsRow
+from nestling.training.dev import DevEvaluator
+from nestling.training.examples import retrieval_examples, sts_examples
+from nestling.training.objectives import RANKING, build_loss
+from nestling.training.phases import PhaseParams, TaskParams, Work, check_precision, train_phase
+
+BASE, OUT, LOGS = Path("models/base"), Path("models/tuned"), Path("reports/training")
+SETS = Path("data/balanced")
+CHECKPOINTS = Path(".cache/train")
+
+
+class TrainParams(StageParams, section="train", shared=("seed", "current")):
+    seed: int
+    current: str
+    dims: list[PositiveInt] = Field(min_length=1)  # largest first
+    weights: list[float]
+    precision: Precision
+    dev_passages: PositiveInt  # passages that dev queries search, at most
+    phases: list[PhaseParams] = Field(min_length=1)
+
+
+def check(params: TrainParams, model: SentenceTransformer) -> None:
+    """Raise a UserError for parameters that cannot work together."""
+    if len(params.dims) != len(params.weights):
+        raise UserError(f"train.dims has {len(params.dims)} entries and train.weights {len(params.weights)}: one a dimension")
+    if sorted(params.dims, reverse=True) != params.dims or len(set(params.dims)) < len(params.dims):
+        raise UserError(f"train.dims is {params.dims}: write each dimension once, largest first")
+    check_dims(params.dims, model, "train.dims")
+    check_precision(params.precision)
+    for phase in params.phases:
+        for task in phase.tasks:
+            if (task.loss.kind in RANKING) != (task.data == "retrieval"):
+                raise UserError(f"train.phases {phase.name}: {task.loss.kind} does not train {task.data} data")
+        if phase.accumulate > 1 and any(task.loss.kind in ("mnrl", "gist") for task in phase.tasks):
+            say(f"train: {phase.name}: accumulate adds no in-batch negatives; cached_mnrl or cached_gist with a larger batch does")
+
+
+def examples(task: TaskParams, seed: int) -> Dataset:
+    """Return a task's training examples."""
+    if task.data == "sts":
+        return sts_examples(read_table(SETS / "sts/train.parquet", StsRow))
+    return retrieval_examples(read_table(SETS / "retrieval/train.parquet", RetrievalRow), task.negatives, seed)
+
+
+def run_phase(model: SentenceTransformer, params: TrainParams, phase: PhaseParams, work: Work) -> dict[str, Any]:
+    """Train one phase; a task without a row is left out, and said."""
+
+    def guide(name: str) -> SentenceTransformer:
+        return load_encoder(BASE if name == "base" else params.current, str(model.device))
+
+    tasks = {f"{number}-{task.data}": (task, examples(task, params.seed)) for number, task in enumerate(phase.tasks)}
+    if idle := [name for name, (_, rows) in tasks.items() if not len(rows)]:
+        say(f"train: {phase.name}: no rows for {', '.join(idle)}; training goes on without")
+    tasks = {name: (task, rows) for name, (task, rows) in tasks.items() if len(rows)}
+    if not tasks:
+        raise UserError(f"train.phases {phase.name}: none of its tasks has a row to train on")
+    losses = {name: build_loss(model, task.loss, guide, params.dims, params.weights) for name, (task, _) in tasks.items()}
+    return train_phase(model, {name: rows for name, (_, rows) in tasks.items()}, losses, phase, work)
+
+
+def work_key(params: TrainParams) -> str:
+    """Return what decides the training: a checkpoint of anything else must not be resumed."""
+    digest = hashlib.sha256(params.model_dump_json().encode())
+    digest.update(fingerprint(BASE).encode())
+    for table in sorted(SETS.rglob("*.parquet")):
+        digest.update(hashlib.sha256(table.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def folded(model: SentenceTransformer) -> SentenceTransformer:
+    """Return the model as it is shipped: a static encoder's map is merged into its vectors."""
+    if isinstance(model[0], StaticBag):
+        return SentenceTransformer(modules=[model[0].folded()], device="cpu", similarity_fn_name="cosine")
+    return model
+
+
+def main() -> None:
+    params = TrainParams.load()
+    model = load_encoder(BASE)
+    check(params, model)
+    dev = read_table(SETS / "retrieval/dev.parquet", RetrievalRow)
+    pairs = read_table(SETS / "sts/dev.parquet", StsRow)
+    passages = read_table("data/prepared/passages.parquet", Passage)
+    evaluator = DevEvaluator(dev.unique(["query_id", "positive_id"], maintain_order=True), pairs, passages.select(pl.all()), params.dims, params.dev_passages, params.seed)
+    folder = CHECKPOINTS / work_key(params)
+    before = evaluator(model) if evaluator.measures else {}
+    done = []
+    for number, phase in enumerate(params.phases, start=1):
+        here = folder / f"phase-{number}"
+        live = Live(dir=str(here / "live"), save_dvc_exp=False, dvcyaml=None, report=None, resume=True)
+        work = Work(here / "checkpoints", params.precision, params.seed, evaluator, live)
+        done.append(run_phase(model, params, phase, work))
+        live.end()
+    after = evaluator(model) if evaluator.measures else {}
+    save_encoder(folded(model), OUT, params.dims)
+    shutil.rmtree(LOGS, ignore_errors=True)
+    for number in range(1, len(params.phases) + 1):
+        shutil.copytree(folder / f"phase-{number}/live", LOGS / f"phase-{number}")
+    write_json({"phases": done, "dev_before": before, "dev_after": after}, "reports/train.json")
+    shutil.rmtree(folder)
+    say(f"train: {before} -> {after}")
+
+
+if __name__ == "__main__":
+    run(main)
