@@ -33,7 +33,7 @@ from nestling.tables.corpus import (
     SuiteQrel,
     SuiteQuery,
 )
-from nestling.tables.io import empty, write_json, write_table
+from nestling.tables.io import write_json, write_table
 from nestling.tables.sieve import reasons, rejected, sieve
 
 OUT, SUITES = Path("data/prepared"), Path("data/suites")
@@ -206,6 +206,14 @@ def suite_documents(suites: Suites, documents: pl.DataFrame, params: PreparePara
     return parts.with_columns(part=pl.int_range(pl.len(), dtype=pl.UInt32).over("suite", "document_id"))
 
 
+def suite_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Return the table SuitePair; a pair that a suite holds twice counts twice, as elsewhere, under two names."""
+    copy = pl.int_range(pl.len()).over("suite", "pair_id")
+    return _clean_pairs(pairs).with_columns(
+        pair_id=pl.when(copy > 0).then(pl.format("{}-{}", "pair_id", copy)).otherwise("pair_id")
+    )
+
+
 def count(documents: int, passages: pl.DataFrame, pairs: pl.DataFrame, left_out: pl.DataFrame) -> dict[str, object]:
     """Return the numbers of reports/prepare.json."""
     return {
@@ -242,7 +250,7 @@ def main() -> None:
     write_table(suite_documents(suites, documents, params), SUITES / "documents.parquet", SuiteDocument)
     write_table(suites.queries, SUITES / "queries.parquet", SuiteQuery)
     write_table(suites.qrels, SUITES / "qrels.parquet", SuiteQrel)
-    write_table(_clean_pairs(suites.pairs) if suites.pairs.height else empty(SuitePair), SUITES / "pairs.parquet", SuitePair)
+    write_table(suite_pairs(suites.pairs), SUITES / "pairs.parquet", SuitePair)
     report = count(raw.height, passages, pairs, left_out)
     write_json(report, "reports/prepare.json")
     say(f"prepare: {raw.height} documents -> {passages.height} passages; left out {reasons(left_out)}")

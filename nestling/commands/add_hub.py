@@ -3,9 +3,10 @@
 import json
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from nestling.cli import say
 from nestling.commands.landing import Target, landing, slug
@@ -66,27 +67,36 @@ def _check_revision(source: HubSource) -> None:
 
 
 def _open(source: HubSource) -> Iterable[dict[str, Any]]:
-    from datasets.exceptions import DatasetsError  # here, for it is slow to import
-    from datasets.load import load_dataset
+    from datasets.load import load_dataset  # here, for it is slow to import
 
     folder = Path(source.dataset)
     where = str(folder.resolve()) if folder.is_dir() else source.dataset
-    try:
+    with _one_sentence(source):
         rows = load_dataset(where, source.config, split=source.split, streaming=True, revision=source.revision)
-    except ConnectionError:
-        raise UserError(f"{source.dataset} cannot be reached: try again with a network, or give a folder") from None
-    except (OSError, ValueError, RuntimeError, DatasetsError) as error:
-        raise UserError(f"{source.dataset} cannot be opened: {' '.join(str(error).split())}") from None
-    return rows
+        return cast("Iterable[dict[str, Any]]", rows)
 
 
 def _read(rows: Iterable[dict[str, Any]], source: HubSource) -> Iterator[dict[str, Any]]:
     """Yield the rows; columns are looked up in the first, for a stream need not declare them."""
     wanted = [name for name in (source.column, source.title_column, source.id_column) if name]
-    for number, row in enumerate(rows):
-        if number == 0 and (absent := [name for name in wanted if name not in row]):
-            raise UserError(f"{source.dataset} has no column {', '.join(absent)}: there are {', '.join(row)}")
-        yield row
+    with _one_sentence(source):
+        for number, row in enumerate(rows):
+            if number == 0 and (absent := [name for name in wanted if name not in row]):
+                raise UserError(f"{source.dataset} has no column {', '.join(absent)}: there are {', '.join(row)}")
+            yield row
+
+
+@contextmanager
+def _one_sentence(source: HubSource) -> Iterator[None]:
+    """Turn what the hub and a broken dataset raise, at the first row or the last, into one sentence."""
+    from datasets.exceptions import DatasetsError
+
+    try:
+        yield
+    except ConnectionError:
+        raise UserError(f"{source.dataset} cannot be reached: try again with a network, or give a folder") from None
+    except (OSError, ValueError, RuntimeError, DatasetsError) as error:
+        raise UserError(f"{source.dataset} cannot be read: {' '.join(str(error).split())}") from None
 
 
 def _line(row: dict[str, Any], source: HubSource) -> str:

@@ -20,6 +20,7 @@ from nestling.corpus.rejects import Reject
 
 MAX_ROW = 16_000_000  # bytes of one row of queries, judgements or pairs: those are short by nature
 
+_RECORD = 4  # times the limit of a line: more than that within one pair of quotes is a quote gone astray
 _DELIMITERS = ",;\t"
 _GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
 
@@ -156,7 +157,7 @@ def _records(lines: "_Lines", delimiter: str) -> Iterator[tuple[str, list[str] |
 
 
 class _Lines:
-    """The decoded lines of a file, which can be put back; one record gets at most `max_bytes` of them."""
+    """The decoded lines of a file, which can be put back; one record gets few of them at most."""
 
     def __init__(self, path: Path, name: str, max_bytes: int) -> None:
         self.rejects: list[Reject] = []
@@ -170,7 +171,7 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        if self._length > self._max:
+        if self._length > _RECORD * self._max:
             raise StopIteration
         number, line = self._again.popleft() if self._again else self._read()
         self._taken.append((number, line))

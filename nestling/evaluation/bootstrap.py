@@ -190,7 +190,8 @@ def _correlation(counts: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.
     """Return the correlation in each resample of two centred [block, pairs] ratings; NaN where one is constant."""
     product = (counts * left * right).sum(axis=1)
     scale = _length(counts, left) * _length(counts, right)
-    return np.asarray(np.divide(product, scale, out=np.full(len(product), np.nan), where=scale > 0))
+    found = np.divide(product, scale, out=np.full(len(product), np.nan), where=scale > 0)
+    return np.asarray(np.clip(found, -1, 1))
 
 
 def _length(counts: np.ndarray, centred: np.ndarray) -> np.ndarray:

@@ -84,7 +84,9 @@ def passage_units(answers: pl.DataFrame, shown: pl.DataFrame) -> pl.DataFrame:
     return (
         answers.drop_nulls("value")
         .join(candidates.explode("unit_id").drop_nulls("unit_id"), on="record_id", maintain_order="left_right")
-        .select("record_id", "unit_id", "annotator", value=pl.col("value").list.contains("unit_id").cast(pl.UInt8))
+        .select(
+            "record_id", "unit_id", "annotator", value=pl.col("value").list.contains(pl.col("unit_id")).cast(pl.UInt8)
+        )
     )
 
 

@@ -15,11 +15,12 @@ import polars as pl
 from scipy.special import betaincinv, stdtrit
 
 _TAIL = 0.025
-# What is held true of clustering before anything is seen: the design effect of negatives of one query correlated by
-# half, weighing as much as three queries with a false negative. Without it two false negatives would pass for a good
-# measurement of how they cluster, and none at all for a proof that they do not.
+# How clustered the negatives of one query are held to be before anything is seen: correlated by half, a belief that
+# weighs as much as (twice its design effect's excess over 1) queries with a false negative. Without it one false
+# negative would pass for a good measurement of clustering, and none at all for a proof that there is none. The weight
+# is what keeps the upper end from falling when one more query has a false negative, whatever the number of negatives.
 _PRIOR_CORRELATION = 0.5
-_PRIOR_QUERIES = 3
+_PRIOR_WEIGHT = 2
 
 
 @dataclass(frozen=True)
@@ -140,9 +141,7 @@ def _effective_size(sample: _Sample) -> float:
     unjudged = _unjudged_share(sample)
     if unjudged == 0:
         return float("inf")
-    gain = (
-        -np.log(unjudged) / (1 - unjudged) if unjudged < 1 else 1.0
-    )  # exact for the chance to meet none, else cautious
+    gain = -np.log(unjudged) / (1 - unjudged)  # exact for the chance to meet none, cautious for others
     negatives = float(sample.negatives.sum())
     studentised = stdtrit(max(1, negatives - 1), _TAIL) / stdtrit(_freedom(sample), _TAIL)
     return float(negatives / _design_effect(sample) * gain * min(1, studentised) ** 2)
@@ -170,7 +169,8 @@ def _design_effect(sample: _Sample) -> float:
     if not seen:
         return float(max(1, prior))
     measured = _variance(sample) / (sample.rate * (1 - sample.rate)) * sample.negatives.sum()
-    return float(max(1.0, (seen * measured + _PRIOR_QUERIES * prior) / (seen + _PRIOR_QUERIES)))
+    held = _PRIOR_WEIGHT * max(0, prior - 1)
+    return float(max(1, (seen * measured + held * prior) / (seen + held)))
 
 
 def _variance(sample: _Sample) -> float:

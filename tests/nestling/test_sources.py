@@ -70,7 +70,8 @@ def pdf(text: str) -> bytes:
 
 PAGE = """<html><head><title>La pagina</title></head><body><nav><a href="/">menu</a></nav><article>
 <h1>La pagina</h1><p>Il testo principale della pagina racconta di una volpe che dorme nel bosco, senza menu.</p>
-<p>Un secondo paragrafo continua il racconto della volpe fino al mattino, quando si sveglia.</p></article></body></html>"""
+<p>Un secondo paragrafo continua il racconto della volpe fino al mattino, quando si sveglia.</p>
+</article></body></html>"""
 
 
 def test_files_of_every_format_become_documents(folder):
@@ -144,7 +145,7 @@ def test_set_yaml_speaks_for_documents_that_say_nothing(folder):
 )
 def test_a_set_yaml_that_means_nothing_is_refused(folder, text, sentence):
     put(folder, "set.yaml", text)
-    with pytest.raises(UserError, match="set.yaml") as error:
+    with pytest.raises(UserError, match=r"set\.yaml") as error:
         read_documents(folder, MAX)
     assert sentence in str(error.value)
 
@@ -172,10 +173,18 @@ def test_a_broken_line_costs_that_line_alone(folder, line, item, item_id, reason
 
 
 def test_the_limit_counts_bytes_of_utf8(folder):
-    put(folder, "documents/a.csv", "_id,text\nfits," + "è" * 50 + "\nlarge," + "è" * 51 + "\n")
+    frame = pl.DataFrame({"_id": ["fits", "large"], "text": ["è" * 50, "è" * 50 + "a"]})
+    frame.write_parquet(folder / "documents" / "a.parquet")
     kept, rejected = read(folder, 100)
     assert "fits" in kept
     assert rejected == [("document", "large", "too_large")]
+
+
+def test_a_csv_record_of_many_lines_that_is_too_long_is_one_reject(folder):
+    put(folder, "documents/a.csv", '_id,text\na,"' + "x,y\n" * 100 + '"\nb,due\n')
+    kept, rejected = read(folder, 200)
+    assert set(kept) == {"good.txt", "b"}
+    assert rejected == [("document", "a", "too_large")]
 
 
 @pytest.mark.parametrize(
@@ -187,6 +196,14 @@ def test_a_broken_csv_row_costs_that_row_alone(folder, broken, lost):
     kept, rejected = read(folder)
     assert {"c", "d"} < set(kept)
     assert rejected == [("line", f"documents/a.csv:{number}", "broken_row") for number in lost]
+
+
+def test_a_quote_gone_astray_swallows_no_more_than_a_few_rows_worth(folder):
+    rows = "".join(f"{n},testo numero {n}\n" for n in range(100))
+    put(folder, "documents/a.csv", f'_id,text\na,"uno\n{rows}z,"\n')
+    kept, rejected = read(folder, 200)
+    assert {str(n) for n in range(100)} < set(kept)
+    assert rejected == [("line", f"documents/a.csv:{number}", "broken_row") for number in (2, 103)]
 
 
 def test_csv_bytes_that_are_not_utf8_cost_their_line(folder):

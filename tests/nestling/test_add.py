@@ -1,0 +1,291 @@
+import gzip
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from nestling.commands.landing import slug
+from nestling.commands.main import main
+from nestling.corpus.recorded import read_recorded, read_sts, read_suites
+from nestling.corpus.sources import read_documents
+
+PARAMS = """# the sets
+prepare:
+  max_document_mb: 0.001
+shared:
+  # which set is built
+  set: sample  # a folder of data/raw
+
+  seed: 13
+"""
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(PARAMS)
+    return tmp_path
+
+
+@pytest.fixture
+def nestling(project, capsys):
+    """Return a function that runs the command and gives its exit code and what it said."""
+
+    def run(*arguments: object) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        code = ended.value.code
+        return (code if isinstance(code, int) else 0), capsys.readouterr().err
+
+    return run
+
+
+def put(name: str, content: str | bytes) -> Path:
+    path = Path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def tree(folder: str) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in Path(folder).rglob("*") if path.is_file())
+
+
+def test_files_are_copied_and_what_is_left_is_told_with_its_reason(nestling):
+    put("Manuali Città/a/uno.md", "# Uno\ntesto")
+    put("Manuali Città/due.TXT", "due")
+    put("Manuali Città/grande.txt", "x" * 2000)
+    put("Manuali Città/foto.png", "x")
+    put("Manuali Città/.nota", "x")
+    put("fuori.txt", "x")
+    Path("Manuali Città/via.txt").symlink_to(Path("fuori.txt").resolve())
+    code, said = nestling("add", "files", "Manuali Città")
+    assert code == 0
+    assert tree("data/raw") == ["manuali-citta/documents/a/uno.md", "manuali-citta/documents/due.TXT"]
+    assert "took 2 files: 1 md, 1 txt" in said
+    assert "1 hidden (.nota); 1 outside_the_set (via.txt); 1 too_large (grande.txt); 1 unsupported (foto.png)" in said
+    assert "git add data/raw/manuali-citta" in said
+    assert "set shared.set: manuali-citta in params.yaml" in said
+    assert Path("params.yaml").read_text() == PARAMS
+
+
+def test_a_big_set_is_for_dvc(nestling):
+    put("grande/a.jsonl", json.dumps({"text": "x" * 6_000_000}))
+    assert "dvc add data/raw/grande" in nestling("add", "files", "grande")[1]
+
+
+def test_use_changes_one_line_of_params(nestling):
+    put("docs/a.txt", "uno")
+    assert nestling("add", "files", "docs", "--set", "no", "--use")[0] == 0
+    text = Path("params.yaml").read_text()
+    assert text == PARAMS.replace("set: sample ", 'set: "no" ')
+    assert yaml.safe_load(text)["shared"]["set"] == "no"
+
+
+def test_use_without_such_a_line_changes_nothing(nestling):
+    put("docs/a.txt", "uno")
+    put("params.yaml", "set: sample\nshared:\n  seed: 1\n")
+    code, said = nestling("add", "files", "docs", "--use")
+    assert (code, said.count("\n")) == (1, 1)
+    assert "set shared.set by hand" in said
+    assert not Path("data").exists()
+
+
+def test_other_content_is_overwritten_only_when_told(nestling):
+    put("docs/a.txt", "uno")
+    assert nestling("add", "files", "docs")[0] == 0
+    put("docs/b.txt", "nuovo")
+    assert nestling("add", "files", "docs")[0] == 0
+    put("docs/a.txt", "due")
+    put("docs/c.txt", "tre")
+    code, said = nestling("add", "files", "docs")
+    assert code == 1
+    assert "1 of these files with other content (documents/a.txt)" in said
+    assert "--replace" in said
+    assert tree("data/raw") == ["docs/documents/a.txt", "docs/documents/b.txt"]
+    assert nestling("add", "files", "docs", "--replace")[0] == 0
+    assert Path("data/raw/docs/documents/a.txt").read_text() == "due"
+
+
+def test_licence_and_language_speak_for_a_new_set_only(nestling):
+    put("docs/a.txt", "uno")
+    assert nestling("add", "files", "docs", "--licence", "CC0-1.0", "--language", "it")[0] == 0
+    documents, _ = read_documents(Path("data/raw/docs"), 1000)
+    assert documents.select("language", "licence").rows() == [("it", "CC0-1.0")]
+    assert nestling("add", "files", "docs", "--licence", "CC0-1.0")[0] == 0
+    code, said = nestling("add", "files", "docs", "--licence", "MIT")
+    assert code == 1
+    assert "does not say `licence: MIT`" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["nowhere"], "nowhere is not a folder"),
+        (["docs", "--set", "../evil"], "cannot name a set"),
+        (["docs", "--set", "Maiuscole"], "cannot name a set"),
+        (["photos"], "no file that can be read: 1 unsupported (a.png)"),
+        (["."], "lie one in the other"),
+    ],
+)
+def test_what_cannot_be_added_ends_in_one_sentence(nestling, arguments, sentence):
+    put("docs/a.txt", "uno")
+    put("photos/a.png", "x")
+    code, said = nestling("add", "files", *arguments, *([] if "--set" in arguments else ["--set", "mine"]))
+    assert code == 1
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+    assert sentence in said
+    assert not Path("data/raw").exists()
+
+
+def test_outside_a_project_nothing_is_added(nestling):
+    put("docs/a.txt", "uno")
+    Path("params.yaml").unlink()
+    code, said = nestling("add", "files", "docs")
+    assert (code, "root of the project" in said, Path("data").exists()) == (1, True, False)
+
+
+def test_what_a_killed_run_left_is_swept_away(nestling):
+    put("docs/a.txt", "uno")
+    put("data/raw/.docs.999999999.tmp/documents/half.txt", "x")
+    assert nestling("add", "files", "docs")[0] == 0
+    assert tree("data/raw") == ["docs/documents/a.txt"]
+
+
+def test_names_of_folders_become_names_of_sets():
+    assert [slug(text) for text in ("Città 2026!", "__a--b__", "日本")] == ["citta-2026", "a-b", ""]
+
+
+@pytest.fixture
+def beir(project):
+    rows = [{"_id": f"d{n}", "title": "", "text": f"testo {n}"} for n in range(3)]
+    put("squad/corpus.jsonl.gz", gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode()))
+    queries = [{"_id": f"q{n}", "text": f"domanda {n}?", "metadata": {}} for n in range(3)]
+    put("squad/queries.jsonl", "".join(json.dumps(row) + "\n" for row in queries))
+    put("squad/qrels/test.tsv", "query-id\tcorpus-id\tscore\nq0\td0\t1\nq1\td1\t2\nq2\td2\t0\n")
+    put("squad/qrels/train.tsv", "query-id\tcorpus-id\tscore\nq2\td2\t1\n")
+    return Path("squad")
+
+
+def test_a_beir_dataset_becomes_documents_and_a_suite_and_nothing_to_train_on(nestling, beir):
+    code, said = nestling("add", "beir", beir)
+    folder = Path("data/raw/squad")
+    assert code == 0
+    assert tree(str(folder)) == ["documents/corpus.jsonl", "eval/squad/qrels/test.tsv", "eval/squad/queries.jsonl"]
+    assert "took 3 documents; suite squad: 2 queries, 2 qrels of test" in said
+    assert "left 1 queries without qrels" in said
+    ids = set(read_documents(folder, 1000)[0]["document_id"])
+    suites = read_suites(folder, ids)
+    assert suites.queries.rows() == [("squad", "q0", "domanda 0?"), ("squad", "q1", "domanda 1?")]
+    assert suites.qrels.rows() == [("squad", "q0", "d0", 1), ("squad", "q1", "d1", 2)]
+    assert read_recorded(folder, ids)[0].is_empty()
+
+
+def test_a_second_split_is_a_second_suite(nestling, beir):
+    assert nestling("add", "beir", beir)[0] == 0
+    assert nestling("add", "beir", beir, "--split", "train", "--suite", "dev")[0] == 0
+    assert read_suites(Path("data/raw/squad"), {"d0", "d1", "d2"}).queries["suite"].to_list() == [
+        "dev",
+        "squad",
+        "squad",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lost", "arguments", "sentence"),
+    [
+        ("corpus.jsonl.gz", [], "no corpus.jsonl"),
+        ("queries.jsonl", [], "no queries.jsonl"),
+        (None, ["--split", "dev"], "choose --split among those there (test, train)"),
+        (None, ["--split", "../qrels/test"], "choose --split"),
+        (None, ["--suite", "a b"], "cannot name a suite"),
+    ],
+)
+def test_a_folder_that_is_not_beir_ends_in_one_sentence(nestling, beir, lost, arguments, sentence):
+    if lost:
+        (beir / lost).unlink()
+    code, said = nestling("add", "beir", beir, *arguments)
+    assert (code, sentence in said, said.count("\n")) == (1, True, 1)
+
+
+def test_beir_qrels_without_their_document_are_refused(nestling, beir):
+    put("squad/qrels/test.tsv", "query-id\tcorpus-id\tscore\nq0\td9\t1\n")
+    code, said = nestling("add", "beir", beir)
+    assert (code, "1 documents that are not there ('d9')" in said) == (1, True)
+    assert not Path("data/raw/squad").exists()
+
+
+def test_pairs_are_for_training_or_for_evaluation(nestling):
+    pairs = put("it.csv", "sentence1,sentence2,score\na,b,5\nc,,1\n")
+    assert "1 pairs, 1 rows that cannot be used" in nestling("add", "sts", pairs, "--set", "mine")[1]
+    assert nestling("add", "sts", pairs, "--set", "mine", "--eval")[0] == 0
+    assert tree("data/raw/mine") == ["eval/it.csv", "sts/it.csv"]
+    assert read_sts(Path("data/raw/mine"))[0].rows() == [("a", "b", 1.0)]
+
+
+def test_a_file_without_pairs_is_refused(nestling):
+    put("bad.csv", "frase1,frase2\na,b\n")
+    code, said = nestling("add", "sts", "bad.csv", "--set", "mine")
+    assert (code, "no column sentence1, sentence2, score" in said, Path("data").exists()) == (1, True, False)
+
+
+@pytest.fixture
+def hub(project):
+    rows = [{"testo": "uno", "n": 1, "t": "T"}, {"testo": "", "n": 2, "t": ""}, {"testo": "tre", "n": 3, "t": ""}]
+    put("Il Dataset/train.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    return ["Il Dataset", "--split", "train", "--column", "testo"]
+
+
+def test_a_dataset_becomes_one_file_of_documents(nestling, hub):
+    more = ["--revision", "local", "--title-column", "t", "--id-column", "n"]
+    code, said = nestling("add", "hub", *hub, *more)
+    assert (code, "took 2 texts" in said, "left 1 rows" in said) == (0, True, True)
+    lines = Path("data/raw/il-dataset/documents/il-dataset-train.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [
+        {"_id": "1", "title": "T", "text": "uno"},
+        {"_id": "3", "text": "tre"},
+    ]
+
+
+def test_a_limit_takes_the_first_rows(nestling, hub):
+    assert "took 1 texts" in nestling("add", "hub", *hub, "--revision", "local", "--limit", "1")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["Il Dataset", "--split", "train", "--column", "testo"], "a version that cannot move"),
+        (["some/dataset", "--split", "train", "--column", "text", "--revision", "main"], "a version that cannot move"),
+        (["Il Dataset", "--split", "x", "--column", "testo", "--revision", "r"], "cannot be read"),
+        (["Il Dataset", "--split", "train", "--column", "x", "--revision", "r"], "there are testo, n, t"),
+    ],
+)
+def test_a_dataset_that_cannot_be_taken_ends_in_one_sentence(nestling, hub, arguments, sentence):
+    code, said = nestling("add", "hub", *arguments)
+    assert code == 1
+    assert said.startswith("error: ")
+    assert sentence in said
+    assert tree("data/raw") == []
+
+
+def test_without_a_network_the_hub_is_one_sentence(project):
+    command = [sys.executable, "-m", "nestling.commands.main", "add", "hub", "some/dataset", "--revision", "a" * 40]
+    ended = subprocess.run(
+        [*command, "--split", "train", "--column", "text"],
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr == "error: some/dataset cannot be reached: try again with a network, or give a folder\n"
+
+
+def test_help_and_an_unknown_command_have_their_exit_codes(nestling):
+    assert nestling("add", "--help")[0] == 0
+    assert nestling("add", "everything")[0] == 2

@@ -1,0 +1,217 @@
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from nestling.corpus.ids import content_id
+from nestling.corpus.pairs import Pair, normalise_scores
+from nestling.corpus.recorded import read_recorded, read_sts, read_suites
+from nestling.errors import UserError
+from nestling.tables.corpus import RecordedQuery, Rejected, SuiteQrel, SuiteQuery
+from nestling.tables.io import check
+
+KNOWN = {"d1", "d2", "d3"}
+
+
+def put(folder: Path, name: str, content: str | bytes) -> None:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def jsonl(*rows: dict) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def recorded(folder: Path) -> tuple[list[tuple], list[tuple]]:
+    frame, rejected = read_recorded(folder, KNOWN)
+    check(frame, RecordedQuery, "test")
+    check(rejected, Rejected, "test")
+    return frame.rows(), rejected.select("item", "item_id", "reason").rows()
+
+
+def test_a_set_without_queries_pairs_and_suites_gives_empty_tables(tmp_path):
+    assert recorded(tmp_path) == ([], [])
+    assert [frame.height for frame in read_sts(tmp_path)] == [0, 0]
+    assert read_suites(tmp_path, KNOWN).queries.is_empty()
+
+
+def test_a_query_may_point_to_several_documents(tmp_path):
+    rows = [
+        {"_id": "q1", "text": "uno?", "document_id": "d1"},
+        {"_id": "q2", "text": "due?", "document_id": ["d1", "d2"]},
+        {"text": "tre?", "document_ids": ["d3", "d3"]},
+        {"text": "tre?", "document_id": "d1"},
+    ]
+    put(tmp_path, "queries.jsonl.gz", gzip.compress(jsonl(*rows).encode()))
+    third = content_id("tre?")
+    expected = [
+        ("q1", "d1", "uno?"),
+        ("q2", "d1", "due?"),
+        ("q2", "d2", "due?"),
+        (third, "d3", "tre?"),
+        (third, "d1", "tre?"),
+    ]
+    assert recorded(tmp_path) == (expected, [])
+
+
+def test_queries_without_pointers_take_those_of_the_train_qrels(tmp_path):
+    put(tmp_path, "queries.jsonl", jsonl({"_id": "q1", "text": "uno?"}, {"_id": "q2", "text": "due?"}))
+    put(tmp_path, "qrels/train.tsv", "query-id\tcorpus-id\tscore\nq1\td2\t1\nq1\td3\t0\nq9\td1\t1\n")
+    put(tmp_path, "qrels/test.tsv", "query-id\tcorpus-id\tscore\nq2\td1\t1\n")
+    rows, rejected = recorded(tmp_path)
+    assert rows == [("q1", "d2", "uno?")]
+    assert rejected == [
+        ("query", "q2", "no_document"),
+        ("qrel", "q9", "unknown_query"),
+        ("qrel", "q1 d3", "not_relevant"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "item_id", "reason"),
+    [
+        ({"_id": "x", "text": "", "document_id": "d1"}, "x", "missing_text"),
+        ({"_id": "x", "text": "x?", "document_id": "d9"}, "x", "unknown_document"),
+        ({"_id": "x", "text": "x?"}, "x", "no_document"),
+        ({"_id": "q1", "text": "x?", "document_id": "d1"}, "q1", "duplicate_id"),
+    ],
+)
+def test_a_query_that_cannot_be_used_is_rejected_with_its_reason(tmp_path, row, item_id, reason):
+    put(tmp_path, "queries.jsonl", jsonl({"_id": "q1", "text": "uno?", "document_id": "d1"}, row))
+    assert recorded(tmp_path) == ([("q1", "d1", "uno?")], [("query", item_id, reason)])
+
+
+def test_two_files_of_queries_are_refused(tmp_path):
+    put(tmp_path, "queries.jsonl", "")
+    put(tmp_path, "queries.jsonl.gz", gzip.compress(b""))
+    with pytest.raises(UserError, match="keep one"):
+        read_recorded(tmp_path, KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("scores", "scale", "expected"),
+    [
+        ([0, 1, 5], None, [0, 0.2, 1]),
+        ([0, 0.5, 1], None, [0, 0.5, 1]),
+        ([1, 3, 5], [1, 5], [0, 0.5, 1]),
+        ([0, 1], [0, 5], [0, 0.2]),
+        ([-1, 2, 5.5], None, [0.4]),
+    ],
+)
+def test_scores_come_to_lie_between_0_and_1(scores, scale, expected):
+    pairs = [Pair("a", "b", float(score), "f:1") for score in scores]
+    kept, rejected = normalise_scores(pairs, scale)
+    assert [pair.score for pair in kept] == pytest.approx(expected)
+    assert [reject.reason for reject in rejected] == ["score_out_of_scale"] * (len(scores) - len(expected))
+
+
+def test_each_file_of_pairs_has_its_own_scale_and_every_broken_row_its_reason(tmp_path):
+    put(
+        tmp_path,
+        "sts/a.csv",
+        'sentence1,sentence2,score\nuno,"due, tre",5\nuno,,3\nuno,due,alto\nuno,due,nan\nuno,due\n',
+    )
+    put(tmp_path, "sts/b.csv", "score;sentence1;sentence2;genre\n0.5;quattro;cinque;news\n")
+    put(tmp_path, "sts/c.tsv", "x")
+    put(tmp_path, "sts/d.csv", "a,b\n1,2\n")
+    frame, rejected = read_sts(tmp_path)
+    assert frame.rows() == [("uno", "due, tre", 1.0), ("quattro", "cinque", 0.5)]
+    assert rejected.select("item_id", "reason").rows() == [
+        ("sts/a.csv:3", "missing_text"),
+        ("sts/a.csv:4", "score_not_a_number"),
+        ("sts/a.csv:5", "score_not_a_number"),
+        ("sts/a.csv:6", "broken_row"),
+        ("sts/c.tsv", "unsupported"),
+        ("sts/d.csv", "unreadable"),
+    ]
+
+
+def suite(folder: Path, qrels: str, name: str = "gold", at: str = "qrels/test.tsv") -> None:
+    put(folder, f"eval/{name}/queries.jsonl", jsonl({"_id": "q1", "text": "uno?"}, {"_id": "q2", "text": "due?"}))
+    put(folder, f"eval/{name}/{at}", qrels)
+
+
+HEADER = "query-id\tcorpus-id\tscore\n"
+
+
+@pytest.mark.parametrize(
+    ("qrels", "at"),
+    [
+        (HEADER + "q1\td1\t2\nq1\td2\t0\n", "qrels/test.tsv"),
+        (HEADER + "q1\td1\t2\r\nq1\td2\t-1\r\n", "qrels.tsv"),
+        ("q1 0 d1 2\nq1 0 d2 0\n", "qrels.tsv"),
+        ("q1\t0\td1\t2\nq1\t0\td2\t0\n", "qrels/test.tsv"),
+    ],
+)
+def test_a_suite_keeps_its_queries_with_relevant_documents(tmp_path, qrels, at):
+    suite(tmp_path, qrels, at=at)
+    suites = read_suites(tmp_path, KNOWN)
+    assert check(suites.queries, SuiteQuery, "test").rows() == [("gold", "q1", "uno?")]
+    assert check(suites.qrels, SuiteQrel, "test").rows() == [("gold", "q1", "d1", 2)]
+    assert suites.rejected["reason"].to_list() == ["not_relevant", "no_qrels"]
+    assert suites.documents.is_empty()
+
+
+def test_a_suite_may_bring_its_own_documents(tmp_path):
+    suite(tmp_path, HEADER + "q1\town\t1\nq2\town\t1\n")
+    put(tmp_path, "eval/gold/corpus.jsonl", jsonl({"_id": "own", "title": "T", "text": "suo"}))
+    put(tmp_path, "set.yaml", "language: it")
+    documents = read_suites(tmp_path, KNOWN).documents
+    assert documents.rows() == [("gold", "own", "T", "suo", "it", None, "eval/gold/corpus.jsonl")]
+
+
+def test_a_csv_file_is_a_suite_of_pairs(tmp_path):
+    put(tmp_path, "eval/stsb-it.csv", "sentence1,sentence2,score\na,b,2.5\n")
+    put(tmp_path, "eval/note.txt", "x")
+    suites = read_suites(tmp_path, KNOWN)
+    assert suites.pairs.rows() == [("stsb-it", "a", "b", 0.5)]
+    assert suites.rejected.select("item_id", "reason").rows() == [("eval/note.txt", "unsupported")]
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        ("".join(f"q{n}\td1\t1\n" for n in range(3, 8)), r"gold: the qrels name 5 queries .*'q3', 'q4', 'q5'\)"),
+        ("q1\td9\t1\n", r"gold: the qrels name 1 documents .*'d9'\): correct eval/gold"),
+    ],
+)
+def test_qrels_that_name_what_is_not_there_are_refused(tmp_path, row, sentence):
+    suite(tmp_path, HEADER + row)
+    with pytest.raises(UserError, match=sentence):
+        read_suites(tmp_path, KNOWN)
+
+
+def test_broken_and_repeated_judgements_are_rejected(tmp_path):
+    suite(tmp_path, HEADER + "q1\td1\t1\nq1\td1\t1\nq1\td2\nq1\td2\thigh\n")
+    rejected = read_suites(tmp_path, KNOWN).rejected
+    assert rejected["reason"].to_list() == ["duplicate_id", "broken_row", "broken_row", "no_qrels"]
+
+
+def test_a_bad_name_and_a_name_taken_twice_are_refused(tmp_path):
+    suite(tmp_path, HEADER + "q1\td1\t1\n", name="gold")
+    put(tmp_path, "eval/gold.csv", "sentence1,sentence2,score\na,b,1\n")
+    with pytest.raises(UserError, match="two suites"):
+        read_suites(tmp_path, KNOWN)
+    suite(tmp_path, HEADER, name="best suite")
+    with pytest.raises(UserError, match="'best suite' cannot name a suite"):
+        read_suites(tmp_path, KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("lost", "sentence"), [("queries.jsonl", "no queries.jsonl"), ("qrels/test.tsv", "no qrels/test.tsv")]
+)
+def test_a_suite_that_lacks_a_file_is_refused(tmp_path, lost, sentence):
+    suite(tmp_path, HEADER + "q1\td1\t1\n")
+    (tmp_path / "eval" / "gold" / lost).unlink()
+    with pytest.raises(UserError, match=sentence):
+        read_suites(tmp_path, KNOWN)
+
+
+def test_a_link_out_of_the_set_is_no_suite(tmp_path):
+    folder = tmp_path / "mine"
+    put(tmp_path, "other/queries.jsonl", "")
+    (folder / "eval").mkdir(parents=True)
+    (folder / "eval" / "gold").symlink_to(tmp_path / "other")
+    assert read_suites(folder, KNOWN).rejected["reason"].to_list() == ["outside_the_set"]
