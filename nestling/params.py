@@ -89,7 +89,11 @@ def _sentence(cls: type[StageParams], problem: Any) -> str:
     if problem["type"] == "missing":
         return f"{name} is missing"
     given = problem["input"]
-    hint = " (write 2.0e-5: YAML reads 2e-5 as text)" if isinstance(given, str) and "e" in given.lower() and _is_number(given) else ""
+    hint = (
+        " (write 2.0e-5: YAML reads 2e-5 as text)"
+        if isinstance(given, str) and "e" in given.lower() and _is_number(given)
+        else ""
+    )
     return f"{name} is {given!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}{hint}"
 
 

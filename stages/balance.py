@@ -8,8 +8,9 @@ Writes  data/balanced/{retrieval,sts}/{train,dev}.parquet (RetrievalRow, StsRow)
 """
 
 import random
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 from pydantic import Field
@@ -31,13 +32,26 @@ SUITE = "heldout"
 class BalanceParams(StageParams, section="balance", shared=("set", "seed")):
     set: str
     seed: int
+    origins: dict[str, float]  # origin of queries -> how often a row of it is taken; 1 where nothing is said
     match: Literal["largest", "smallest", "none"]  # repeat the smaller set, sample the larger, or leave both
     max_repeat: float = Field(ge=1)  # the smaller set is repeated at most so many times
     contamination: Literal["stop", "drop"]
     near_duplicate: float = Field(gt=0, le=1)
 
 
-def retrieval_rows(queries: pl.DataFrame, positives: pl.DataFrame, negatives: pl.DataFrame, passages: pl.DataFrame) -> pl.DataFrame:
+@dataclass(frozen=True)
+class Gated:
+    """What may be trained on: retrieval rows and sentence pairs; and how much was kept out."""
+
+    rows: pl.DataFrame
+    pairs: pl.DataFrame
+    leaks: int
+    repeats: int
+
+
+def retrieval_rows(
+    queries: pl.DataFrame, positives: pl.DataFrame, negatives: pl.DataFrame, passages: pl.DataFrame
+) -> pl.DataFrame:
     """Return one row a query and positive, with the query's negatives, nearest first; copy 0."""
     texts = passages.select("passage_id", "text")
     listed = (
@@ -48,7 +62,7 @@ def retrieval_rows(queries: pl.DataFrame, positives: pl.DataFrame, negatives: pl
     )
     nothing = pl.lit([], dtype=pl.List(pl.String))
     return (
-        positives.join(queries.select("query_id", "split", anchor="text"), on="query_id", maintain_order="left")
+        positives.join(queries.select("query_id", "split", "origin", anchor="text"), on="query_id", maintain_order="left")
         .join(texts.rename({"text": "positive"}), on="passage_id", maintain_order="left")
         .join(listed, on="query_id", how="left", maintain_order="left")
         .with_columns(
@@ -65,9 +79,19 @@ def resized(rows: pl.DataFrame, size: int, seed: int) -> pl.DataFrame:
     if rows.is_empty() or size == rows.height:
         return rows
     whole, rest = divmod(size, rows.height)
-    places = sorted(random.Random(seed).sample(range(rows.height), rest))  # noqa: S311 - repeatable, not secret
-    parts = [rows.with_columns(copy=pl.lit(number, dtype=pl.UInt32)) for number in range(whole)]
-    return pl.concat([*parts, rows[places].with_columns(copy=pl.lit(whole, dtype=pl.UInt32))])
+    places = sorted(random.Random(seed).sample(range(rows.height), rest))
+    copies = rows["copy"].max() or 0
+    parts = [rows.with_columns(pl.col("copy") + number * (copies + 1)) for number in range(whole)]
+    return pl.concat([*parts, rows[places].with_columns(pl.col("copy") + whole * (copies + 1))])
+
+
+def weighted(rows: pl.DataFrame, params: BalanceParams) -> pl.DataFrame:
+    """Return the rows, those of each origin as often as `origins` says."""
+    parts = [
+        resized(part, round(part.height * params.origins.get(str(origin), 1.0)), params.seed)
+        for (origin,), part in rows.sort("origin").group_by("origin", maintain_order=True)
+    ]
+    return pl.concat([rows.clear(), *parts])
 
 
 def matched_sizes(retrieval: int, sts: int, params: BalanceParams) -> tuple[int, int]:
@@ -80,7 +104,9 @@ def matched_sizes(retrieval: int, sts: int, params: BalanceParams) -> tuple[int,
     return min(size, int(retrieval * params.max_repeat)), min(size, int(sts * params.max_repeat))
 
 
-def find_leaks(train: pl.DataFrame, pairs: pl.DataFrame, suites: dict[str, pl.DataFrame], threshold: float) -> pl.DataFrame:
+def find_leaks(
+    train: pl.DataFrame, pairs: pl.DataFrame, suites: dict[str, pl.DataFrame], threshold: float
+) -> pl.DataFrame:
     """Return the table Leak.
 
     A suite's queries and the documents that it brought itself must not resemble any training text. Documents that a
@@ -104,7 +130,9 @@ def find_leaks(train: pl.DataFrame, pairs: pl.DataFrame, suites: dict[str, pl.Da
     measured = pl.concat(
         [
             suites["queries"].select("suite", item=pl.lit("query"), item_id="query_id", text="text"),
-            suites["documents"].filter("own").select("suite", item=pl.lit("document"), item_id="document_id", text="text"),
+            suites["documents"]
+            .filter("own")
+            .select("suite", item=pl.lit("document"), item_id="document_id", text="text"),
         ]
     )
     found = text_leaks(trained.unique(maintain_order=True), measured, threshold)
@@ -113,12 +141,17 @@ def find_leaks(train: pl.DataFrame, pairs: pl.DataFrame, suites: dict[str, pl.Da
 
 def without(train: pl.DataFrame, pairs: pl.DataFrame, leaks: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the training rows and pairs without what leaks: queries, positives, single negatives, pairs."""
-    gone = {item: leaks.filter(pl.col("train_item") == item)["train_id"].to_list() for item in ("query", "passage", "pair")}
+    gone = {
+        item: leaks.filter(pl.col("train_item") == item)["train_id"].to_list() for item in ("query", "passage", "pair")
+    }
     rows = train.filter(~pl.col("query_id").is_in(gone["query"]) & ~pl.col("positive_id").is_in(gone["passage"]))
     if gone["passage"]:
         stays = [[one not in gone["passage"] for one in ids] for ids in rows["negative_ids"].to_list()]
         for column in ("negatives", "negative_ids"):
-            kept = [[text for text, stay in zip(texts, mask, strict=True) if stay] for texts, mask in zip(rows[column].to_list(), stays, strict=True)]
+            kept = [
+                [text for text, stay in zip(texts, mask, strict=True) if stay]
+                for texts, mask in zip(rows[column].to_list(), stays, strict=True)
+            ]
             rows = rows.with_columns(pl.Series(column, kept, dtype=pl.List(pl.String)))
     return rows, pairs.filter(~pl.col("pair_id").is_in(gone["pair"]))
 
@@ -138,60 +171,76 @@ def gate(leaks: pl.DataFrame, params: BalanceParams) -> None:
     )
 
 
-def main() -> None:
-    params = BalanceParams.load()
-    passages = read_table("data/prepared/passages.parquet", Passage)
-    queries = read_table("data/curated/queries.parquet", CuratedQuery)
-    positives = read_table("data/curated/positives.parquet", Positive)
-    negatives = read_table("data/curated/negatives.parquet", Negative)
-    pairs = read_table("data/curated/pairs.parquet", SentencePair)
+def gated(split: dict[str, pl.DataFrame], pairs: pl.DataFrame, params: BalanceParams) -> Gated:
+    """Return what may be trained on, keeping out what stands in a suite, in the dev set or among held-out queries."""
     suites = {
         "documents": read_table("data/suites/documents.parquet", SuiteDocument),
         "queries": read_table("data/suites/queries.parquet", SuiteQuery),
         "pairs": read_table("data/suites/pairs.parquet", SuitePair),
     }
-    rows = retrieval_rows(queries, positives, negatives, passages)
-    split = {name: rows.filter(pl.col("split") == name) for name in ("train", "dev", "test")}
-    graded = {name: pairs.filter(pl.col("split") == name).with_columns(copy=pl.lit(0, dtype=pl.UInt32)) for name in ("train", "dev")}
-
-    leaks = find_leaks(split["train"], graded["train"], suites, params.near_duplicate)
+    leaks = find_leaks(split["train"], pairs, suites, params.near_duplicate)
     write_text(check(leaks, Leak, "finding leaks").write_ndjson(), LEAKS)
     gate(leaks, params)
-    ours = pl.concat([split["dev"], split["test"]]).select(
-        suite=pl.lit(SUITE), item=pl.lit("query"), item_id="query_id", text="anchor"
-    )
-    asked = split["train"].select(item=pl.lit("query"), item_id="query_id", text="anchor").unique(maintain_order=True)
-    repeated = text_leaks(asked, ours, params.near_duplicate)
-    train, train_pairs = without(split["train"], graded["train"], pl.concat([leaks, repeated]))
-    if train.is_empty() and train_pairs.is_empty():
-        raise UserError("nothing is left to train on: look at reports/filter.json and reports/curation.json for what went")
-    sizes = matched_sizes(train.height, train_pairs.height, params)
+    asked = {"item": pl.lit("query"), "item_id": pl.col("query_id"), "text": pl.col("anchor")}
+    ours = pl.concat([split["dev"], split["test"]]).select(suite=pl.lit(SUITE), **asked)
+    repeats = text_leaks(split["train"].select(**asked).unique(maintain_order=True), ours, params.near_duplicate)
+    train, kept = without(split["train"], pairs, pl.concat([leaks, repeats]))
+    if train.is_empty() and kept.is_empty():
+        raise UserError("nothing is left to train on: reports/filter.json and reports/curation.json say what went")
+    return Gated(train, kept, leaks.height, repeats["train_id"].n_unique())
 
-    write_table(resized(train, sizes[0], params.seed), OUT / "retrieval/train.parquet", RetrievalRow)
+
+def write_heldout(test: pl.DataFrame, passages: pl.DataFrame) -> None:
+    """Write the test split as one more suite, which searches the set's own passages."""
+    rows = test.join(passages.select("passage_id", "document_id"), on="passage_id", maintain_order="left").with_columns(
+        suite=pl.lit(SUITE), text="anchor", relevance=pl.lit(1, dtype=pl.Int32)
+    )
+    write_table(rows.unique("query_id", maintain_order=True), HELDOUT / "queries.parquet", SuiteQuery)
+    write_table(rows.unique(["query_id", "document_id"]), HELDOUT / "qrels.parquet", SuiteQrel)
+
+
+def counted(rows: pl.DataFrame, dev: pl.DataFrame, keys: list[str]) -> dict[str, Any]:
+    """Return how many rows a set has, how many of them are distinct, and by what factor it was repeated."""
+    unique = rows.select(keys).n_unique() if rows.height else 0
+    factor = round(rows.height / unique, 3) if unique else None
+    return {"rows": rows.height, "unique": unique, "factor": factor, "dev": dev.height}
+
+
+def main() -> None:
+    params = BalanceParams.load()
+    passages = read_table("data/prepared/passages.parquet", Passage)
+    rows = retrieval_rows(
+        read_table("data/curated/queries.parquet", CuratedQuery),
+        read_table("data/curated/positives.parquet", Positive),
+        read_table("data/curated/negatives.parquet", Negative),
+        passages,
+    )
+    split = {name: rows.filter(pl.col("split") == name) for name in ("train", "dev", "test")}
+    graded = read_table("data/curated/pairs.parquet", SentencePair).with_columns(copy=pl.lit(0, dtype=pl.UInt32))
+    pairs = {name: graded.filter(pl.col("split") == name) for name in ("train", "dev")}
+    fit = gated(split, pairs["train"], params)
+    queries = weighted(fit.rows, params)
+    sizes = matched_sizes(queries.height, fit.pairs.height, params)
+    sets = {"retrieval": resized(queries, sizes[0], params.seed), "sts": resized(fit.pairs, sizes[1], params.seed)}
+
+    write_table(sets["retrieval"], OUT / "retrieval/train.parquet", RetrievalRow)
     write_table(split["dev"], OUT / "retrieval/dev.parquet", RetrievalRow)
-    write_table(resized(train_pairs, sizes[1], params.seed), OUT / "sts/train.parquet", StsRow)
-    write_table(graded["dev"], OUT / "sts/dev.parquet", StsRow)
-    test = split["test"].with_columns(suite=pl.lit(SUITE), text="anchor", relevance=pl.lit(1, dtype=pl.Int32))
-    document = test.join(passages.select("passage_id", "document_id"), on="passage_id", maintain_order="left")
-    write_table(test.unique("query_id", maintain_order=True), HELDOUT / "queries.parquet", SuiteQuery)
-    write_table(document.unique(["query_id", "document_id"]), HELDOUT / "qrels.parquet", SuiteQrel)
+    write_table(sets["sts"], OUT / "sts/train.parquet", StsRow)
+    write_table(pairs["dev"], OUT / "sts/dev.parquet", StsRow)
+    write_heldout(split["test"], passages)
     report = {
-        "retrieval": {"rows": sizes[0], "unique": train.height, "factor": _factor(sizes[0], train.height), "dev": split["dev"].height},
-        "sts": {"rows": sizes[1], "unique": train_pairs.height, "factor": _factor(sizes[1], train_pairs.height), "dev": graded["dev"].height},
+        "retrieval": counted(sets["retrieval"], split["dev"], ["query_id", "positive_id"]),
+        "sts": counted(sets["sts"], pairs["dev"], ["pair_id"]),
         "seed": params.seed,
-        "heldout_queries": test["query_id"].n_unique(),
-        "negatives_per_row": round(train["negatives"].list.len().mean() or 0.0, 2),  # type: ignore[operator, arg-type]
-        "leaks_dropped": leaks.height,
-        "repeats_of_dev_and_test_dropped": repeated["train_id"].n_unique(),
+        "origins": dict(sets["retrieval"]["origin"].value_counts().sort("origin").iter_rows()),
+        "heldout_queries": split["test"]["query_id"].n_unique(),
+        "negatives_per_row": round(float(fit.rows["negatives"].list.len().mean() or 0.0), 2),  # type: ignore[arg-type]
+        "leaks_dropped": fit.leaks,
+        "repeats_of_dev_and_test_dropped": fit.repeats,
     }
     write_json(report, "reports/balance.json")
-    licences = sorted({licence or "not stated" for licence in passages["licence"]})
-    write_text(data_card(params.set, report, licences), OUT / "README.md")
-    say(f"balance: {sizes[0]} retrieval rows, {sizes[1]} STS rows, {leaks.height} leaks dropped")
-
-
-def _factor(rows: int, unique: int) -> float | None:
-    return round(rows / unique, 3) if unique else None
+    write_text(data_card(params.set, report, sorted({licence or "not stated" for licence in passages["licence"]})), OUT / "README.md")
+    say(f"balance: {sizes[0]} retrieval rows, {sizes[1]} STS rows, {fit.leaks} leaks dropped")
 
 
 if __name__ == "__main__":

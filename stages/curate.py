@@ -46,7 +46,8 @@ def agreement(answers: pl.DataFrame, records: pl.DataFrame, params: CurateParams
     asked = {"query_quality": (nominal, "nominal"), "relevant": (votes, "nominal"), "similarity": (graded, "interval")}
     columns = ["record_id", "unit_id", "annotator", "value"]
     return {
-        name: asdict(alpha(frame.select(columns), level, params.seed, params.replicates)) for name, (frame, level) in asked.items()
+        name: asdict(alpha(frame.select(columns), level, params.seed, params.replicates))
+        for name, (frame, level) in asked.items()
     }
 
 
@@ -56,7 +57,11 @@ def audited(answers: pl.DataFrame, records: pl.DataFrame, queue: pl.DataFrame) -
     Only mined negatives count, not the passages that a margin had kept out already; ties are left out.
     """
     sample = records.join(queue.filter(pl.col("purpose") == "audit").select("record_id"), on="record_id", how="semi")
-    mined = sample.select("record_id", "stratum", passage_id="candidates", mined="mined").explode("passage_id", "mined").filter("mined")
+    mined = (
+        sample.select("record_id", "stratum", passage_id="candidates", mined="mined")
+        .explode("passage_id", "mined")
+        .filter("mined")
+    )
     judged = mined.join(relevance(answers, records).drop_nulls("relevant"), on=["record_id", "passage_id"])
     return (
         judged.group_by("record_id", "stratum", maintain_order=True)
@@ -89,10 +94,14 @@ def main() -> None:
     unanswered = kept.join(answered, on="query_id", how="anti").with_columns(reason=pl.lit("no_relevant_passage"))
     graded, regraded = apply_similarity(pairs, answers)
     standing = pl.col("query_id").is_in(answered["query_id"].implode())
-    left_out = pl.concat([broken, *(rejected(frame, "query", "query_id", detail="passage_id") for frame in (bad, unanswered))])
+    left_out = pl.concat(
+        [broken, *(rejected(frame, "query", "query_id", detail="passage_id") for frame in (bad, unanswered))]
+    )
 
     write_table(answered, OUT / "queries.parquet", CuratedQuery)
-    write_table(positives.with_columns(pl.col("source").cast(pl.Enum(["own", "judged"]))), OUT / "positives.parquet", Positive)
+    write_table(
+        positives.with_columns(pl.col("source").cast(pl.Enum(["own", "judged"]))), OUT / "positives.parquet", Positive
+    )
     write_table(negatives.filter(standing), OUT / "negatives.parquet", Negative)
     write_table(graded, OUT / "pairs.parquet", SentencePair)
     write_table(left_out.sort(pl.all()), OUT / "rejected.parquet", Rejected)
@@ -114,7 +123,9 @@ def main() -> None:
         "false_negative_rate": asdict(false_negative_rate(audited(answers, records, queue), population)),
     }
     write_json(report, "reports/curation.json")
-    say(f"curate: {answers.height} answers applied; {answered.height} queries, {positives.height} positives, {negatives.height} negatives")
+    say(
+        f"curate: {answers.height} answers applied; {answered.height} queries, {positives.height} positives, {negatives.height} negatives"
+    )
 
 
 if __name__ == "__main__":

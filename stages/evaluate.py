@@ -30,8 +30,22 @@ from nestling.tables.io import read_table, write_json, write_table
 
 OUT, MODELS = Path("data/scores"), {"base": Path("models/base"), "tuned": Path("models/tuned")}
 SUITES, HELDOUT = Path("data/suites"), Path("data/heldout")
-QUERY_SCORE = {"suite": pl.String, "system": pl.String, "dim": pl.UInt32, "query_id": pl.String, "metric": pl.String, "value": pl.Float64}
-PAIR_SCORE = {"suite": pl.String, "system": pl.String, "dim": pl.UInt32, "pair_id": pl.String, "cosine": pl.Float64, "score": pl.Float64}
+QUERY_SCORE = {
+    "suite": pl.String,
+    "system": pl.String,
+    "dim": pl.UInt32,
+    "query_id": pl.String,
+    "metric": pl.String,
+    "value": pl.Float64,
+}
+PAIR_SCORE = {
+    "suite": pl.String,
+    "system": pl.String,
+    "dim": pl.UInt32,
+    "pair_id": pl.String,
+    "cosine": pl.Float64,
+    "score": pl.Float64,
+}
 
 
 class EvaluateParams(StageParams, section="evaluate", shared=("seed", "languages", "encode")):
@@ -84,7 +98,12 @@ def score_pairs(pairs: pl.DataFrame, system: str, encoder: Encoder, dims: list[i
     for dim in dims:
         cosine = (shrink(whole[0], dim).astype(np.float64) * shrink(whole[1], dim)).sum(1)
         yield pairs.select(
-            "suite", "pair_id", "score", system=pl.lit(system), dim=pl.lit(dim, dtype=pl.UInt32), cosine=pl.Series(cosine)
+            "suite",
+            "pair_id",
+            "score",
+            system=pl.lit(system),
+            dim=pl.lit(dim, dtype=pl.UInt32),
+            cosine=pl.Series(cosine),
         ).select(list(PAIR_SCORE))
 
 
@@ -138,9 +157,14 @@ def _values(scores: pl.DataFrame, system: str, dim: int, column: str, key: str) 
 def _compare(scores: pl.DataFrame, dim: int, params: EvaluateParams) -> dict[str, Any]:
     tuned = _values(scores, "tuned", dim, "value", "query_id")
     whole = mean_interval(tuned, params.seed, params.replicates)
-    report: dict[str, Any] = {"tuned": [round(number, 6) for number in (whole.mean, whole.low, whole.high)], "queries": whole.queries}
+    report: dict[str, Any] = {
+        "tuned": [round(number, 6) for number in (whole.mean, whole.low, whole.high)],
+        "queries": whole.queries,
+    }
     for other, its_dim in (("base", dim), ("bm25", 0)):
-        gap = paired_difference(tuned, _values(scores, other, its_dim, "value", "query_id"), params.seed, params.replicates)
+        gap = paired_difference(
+            tuned, _values(scores, other, its_dim, "value", "query_id"), params.seed, params.replicates
+        )
         report[f"minus_{other}"] = {name: round(getattr(gap, name), 6) for name in ("mean", "low", "high", "p")}
     return report
 
@@ -160,8 +184,12 @@ def _compare_pairs(scores: pl.DataFrame, dim: int, params: EvaluateParams) -> di
 def read_suites() -> tuple[list[Suite], pl.DataFrame]:
     """Return all retrieval suites, the set's own held-out queries among them, and all STS pairs."""
     passages = read_table("data/prepared/passages.parquet", Passage)
-    queries = pl.concat([read_table(SUITES / "queries.parquet", SuiteQuery), read_table(HELDOUT / "queries.parquet", SuiteQuery)])
-    qrels = pl.concat([read_table(SUITES / "qrels.parquet", SuiteQrel), read_table(HELDOUT / "qrels.parquet", SuiteQrel)])
+    queries = pl.concat(
+        [read_table(SUITES / "queries.parquet", SuiteQuery), read_table(HELDOUT / "queries.parquet", SuiteQuery)]
+    )
+    qrels = pl.concat(
+        [read_table(SUITES / "qrels.parquet", SuiteQrel), read_table(HELDOUT / "qrels.parquet", SuiteQrel)]
+    )
     own = passages.sort("document_id", "start").select(
         suite=pl.lit("heldout"),
         document_id="document_id",

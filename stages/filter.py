@@ -35,10 +35,14 @@ class FilterParams(StageParams, section="filter", shared=("current", "encode")):
     copied_from_words: PositiveInt  # queries shorter than this may be copied: a name is a good query
 
 
-def rank_own(encoder: Encoder, passages: pl.DataFrame, queries: pl.DataFrame, answerable: pl.DataFrame) -> pl.DataFrame:
+def rank_own(
+    encoder: Encoder, passages: pl.DataFrame, queries: pl.DataFrame, answerable: pl.DataFrame
+) -> pl.DataFrame:
     """Return the queries with passage_id, rank and score of the passage, among those that may answer, ranked first."""
     rows = answerable.join(queries, on="query_id", maintain_order="left").join(
-        passages.select("passage_id", place=pl.int_range(pl.len(), dtype=pl.Int64)), on="passage_id", maintain_order="left"
+        passages.select("passage_id", place=pl.int_range(pl.len(), dtype=pl.Int64)),
+        on="passage_id",
+        maintain_order="left",
     )
     rank, score = ranks(
         encoder.encode(rows["text"].to_list(), "query"),

@@ -98,11 +98,13 @@ def generate(passages: pl.DataFrame, recorded: pl.DataFrame, params: GeneratePar
 def tidy(rows: pl.DataFrame, passages: pl.DataFrame, params: GenerateParams) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the rows whose query is of a sensible length, with id, language and split, and the rest with a reason.
 
-    A query that names passages of several splits stands in the last of train, dev, test, so that it is never trained on.
+    A query that names passages of several splits stands in the last of train, dev, test: it is never trained on.
     """
     texts = [one_line(text) for text in rows["text"]]
     about = passages.select("passage_id", "language", "split", "document_id")
-    marked = rows.with_columns(text=pl.Series(texts, dtype=pl.String)).join(about, on="passage_id", maintain_order="left")
+    marked = rows.with_columns(text=pl.Series(texts, dtype=pl.String)).join(
+        about, on="passage_id", maintain_order="left"
+    )
     # a recorded query is one query whichever passages may answer it; any other belongs to its own passage
     owner = pl.when(pl.col("origin") == "recorded").then(pl.lit("")).otherwise(pl.col("passage_id"))
     named = marked.with_columns(

@@ -1,7 +1,7 @@
 """Mine hard negatives: passages that the current encoder ranks high for a query that they do not answer.
 
-Every hit gets a verdict. A hit within a margin of the positive is likely a false negative and is left out (NV-Retriever,
-Moreira et al. 2024). A query keeps as many negatives as there are; none is dropped for want of the last one.
+Every hit gets a verdict. A hit within a margin of the positive is likely a false negative and is left out
+(NV-Retriever, Moreira et al. 2024). A query keeps as many negatives as there are; none is dropped for want of the last one.
 
 Reads   data/prepared/passages.parquet (Passage), data/filtered/queries.parquet (FoundQuery),
         data/generated/answerable.parquet (Answerable), the current encoder's folder
@@ -91,7 +91,9 @@ def _jaccard(left: frozenset[str], right: frozenset[str]) -> float:
     return shared / (small + large - shared) if large else 1.0
 
 
-def judge(hits: pl.DataFrame, queries: pl.DataFrame, answerable: pl.DataFrame, near: pl.DataFrame, params: MineParams) -> pl.DataFrame:
+def judge(
+    hits: pl.DataFrame, queries: pl.DataFrame, answerable: pl.DataFrame, near: pl.DataFrame, params: MineParams
+) -> pl.DataFrame:
     """Return the table Candidate: the verdict on every hit.
 
     Args:

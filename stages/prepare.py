@@ -23,7 +23,6 @@ from nestling.corpus.splits import assign
 from nestling.errors import UserError
 from nestling.params import StageParams
 from nestling.tables.corpus import (
-    Document,
     Passage,
     RecordedQuery,
     Rejected,
@@ -63,7 +62,10 @@ def clean_documents(documents: pl.DataFrame, languages: list[str]) -> pl.DataFra
         title=pl.Series([one_line(title) for title in documents["title"]], dtype=pl.String),
         text=pl.Series(texts, dtype=pl.String),
         language=pl.Series(
-            [said if said in languages else found for said, (found, _) in zip(documents["language"], known, strict=True)],
+            [
+                said if said in languages else found
+                for said, (found, _) in zip(documents["language"], known, strict=True)
+            ],
             dtype=pl.String,
         ),
     )
@@ -195,7 +197,7 @@ def _clean_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
 
 
 def suite_documents(suites: Suites, documents: pl.DataFrame, params: PrepareParams) -> pl.DataFrame:
-    """Return the table SuiteDocument: each suite's own corpus or else the set's, whole: an evaluation drops nothing."""
+    """Return the table SuiteDocument: each suite's own corpus or the set's, whole: an evaluation drops nothing."""
     own = clean_documents(suites.documents, params.languages)
     borrowing = [name for name in suites.queries["suite"].unique(maintain_order=True) if name not in set(own["suite"])]
     texts = [own.with_columns(own=pl.lit(True))]
@@ -244,7 +246,11 @@ def main() -> None:
         raise UserError(f"{folder} leaves no passage ({why}): check shared.languages and the section prepare")
 
     write_table(passages, OUT / "passages.parquet", Passage)
-    write_table(recorded.with_columns(pl.col("text").map_elements(one_line, return_dtype=pl.String)), OUT / "recorded.parquet", RecordedQuery)
+    write_table(
+        recorded.with_columns(pl.col("text").map_elements(one_line, return_dtype=pl.String)),
+        OUT / "recorded.parquet",
+        RecordedQuery,
+    )
     write_table(pairs, OUT / "pairs.parquet", SentencePair)
     write_table(left_out.sort(pl.all()), OUT / "rejected.parquet", Rejected)
     write_table(suite_documents(suites, documents, params), SUITES / "documents.parquet", SuiteDocument)

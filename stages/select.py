@@ -88,7 +88,9 @@ def rank_active(records: pl.DataFrame, candidates: pl.DataFrame, clusters: pl.Da
             why=pl.when(pl.col("above") > 0)
             .then(pl.format("{} of the candidates score above the passage; topic {}", "above", "cluster"))
             .when(pl.col("margin").is_not_null())
-            .then(pl.format("nearest negative only {} below the passage; topic {}", pl.col("margin").round(3), "cluster"))
+            .then(
+                pl.format("nearest negative only {} below the passage; topic {}", pl.col("margin").round(3), "cluster")
+            )
             .otherwise(pl.format("likely false negatives were left out; topic {}", "cluster"))
         )
     )
@@ -115,10 +117,17 @@ def queue_items(chosen: pl.DataFrame, candidates: pl.DataFrame, passages: pl.Dat
         .group_by("record_id", maintain_order=True)
         .agg(candidates=pl.struct("passage_id", "text", "score", "verdict"))
     )
-    empty = pl.lit([], dtype=pl.List(pl.Struct({"passage_id": pl.String, "text": pl.String, "score": pl.Float32, "verdict": pl.String})))
+    empty = pl.lit(
+        [],
+        dtype=pl.List(
+            pl.Struct({"passage_id": pl.String, "text": pl.String, "score": pl.Float32, "verdict": pl.String})
+        ),
+    )
     return (
         chosen.drop("candidates")
-        .with_columns(position=pl.int_range(1, pl.len() + 1, dtype=pl.UInt32), purpose=pl.col("purpose").cast(pl.Enum(PURPOSES)))
+        .with_columns(
+            position=pl.int_range(1, pl.len() + 1, dtype=pl.UInt32), purpose=pl.col("purpose").cast(pl.Enum(PURPOSES))
+        )
         .join(shown, on="record_id", how="left", maintain_order="left")
         .with_columns(pl.col("candidates").fill_null(empty))
         .join(texts.rename({"text": "passage"}), on="passage_id", maintain_order="left")

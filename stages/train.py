@@ -26,8 +26,9 @@ from nestling.tables.io import read_table, write_json
 from nestling.tables.training import RetrievalRow, StsRow
 from nestling.training.dev import DevEvaluator
 from nestling.training.examples import retrieval_examples, sts_examples
-from nestling.training.objectives import RANKING, build_loss
+from nestling.training.objectives import RANKING, Weighted, build_loss
 from nestling.training.phases import PhaseParams, TaskParams, Work, check_precision, train_phase
+from nestling.training.vocabulary import grown
 
 BASE, OUT, LOGS = Path("models/base"), Path("models/tuned"), Path("reports/training")
 SETS = Path("data/balanced")
@@ -40,6 +41,7 @@ class TrainParams(StageParams, section="train", shared=("seed", "current")):
     dims: list[PositiveInt] = Field(min_length=1)  # largest first
     weights: list[float]
     precision: Precision
+    new_features: float = Field(ge=0)  # static encoders: weight of what only queries hold, against a word of one passage
     dev_passages: PositiveInt  # passages that dev queries search, at most
     phases: list[PhaseParams] = Field(min_length=1)
 
@@ -47,7 +49,9 @@ class TrainParams(StageParams, section="train", shared=("seed", "current")):
 def check(params: TrainParams, model: SentenceTransformer) -> None:
     """Raise a UserError for parameters that cannot work together."""
     if len(params.dims) != len(params.weights):
-        raise UserError(f"train.dims has {len(params.dims)} entries and train.weights {len(params.weights)}: one a dimension")
+        raise UserError(
+            f"train.dims has {len(params.dims)} entries and train.weights {len(params.weights)}: one a dimension"
+        )
     if sorted(params.dims, reverse=True) != params.dims or len(set(params.dims)) < len(params.dims):
         raise UserError(f"train.dims is {params.dims}: write each dimension once, largest first")
     check_dims(params.dims, model, "train.dims")
@@ -57,7 +61,9 @@ def check(params: TrainParams, model: SentenceTransformer) -> None:
             if (task.loss.kind in RANKING) != (task.data == "retrieval"):
                 raise UserError(f"train.phases {phase.name}: {task.loss.kind} does not train {task.data} data")
         if phase.accumulate > 1 and any(task.loss.kind in ("mnrl", "gist") for task in phase.tasks):
-            say(f"train: {phase.name}: accumulate adds no in-batch negatives; cached_mnrl or cached_gist with a larger batch does")
+            say(
+                f"train: {phase.name}: accumulate adds no in-batch negatives; cached_mnrl or cached_gist with a larger batch does"
+            )
 
 
 def examples(task: TaskParams, seed: int) -> Dataset:
@@ -79,7 +85,10 @@ def run_phase(model: SentenceTransformer, params: TrainParams, phase: PhaseParam
     tasks = {name: (task, rows) for name, (task, rows) in tasks.items() if len(rows)}
     if not tasks:
         raise UserError(f"train.phases {phase.name}: none of its tasks has a row to train on")
-    losses = {name: build_loss(model, task.loss, guide, params.dims, params.weights) for name, (task, _) in tasks.items()}
+    losses = {
+        name: Weighted(build_loss(model, task.loss, guide, params.dims, params.weights), task.weight)
+        for name, (task, _) in tasks.items()
+    }
     return train_phase(model, {name: rows for name, (_, rows) in tasks.items()}, losses, phase, work)
 
 
@@ -99,16 +108,40 @@ def folded(model: SentenceTransformer) -> SentenceTransformer:
     return model
 
 
-def main() -> None:
-    params = TrainParams.load()
+def started(params: TrainParams) -> SentenceTransformer:
+    """Return the base encoder as training begins: a static one with the words that only training queries hold."""
     model = load_encoder(BASE)
     check(params, model)
-    dev = read_table(SETS / "retrieval/dev.parquet", RetrievalRow)
+    if not isinstance(model[0], StaticBag):
+        return model
+    rows = read_table(SETS / "retrieval/train.parquet", RetrievalRow).filter(pl.col("copy") == 0)
+    bag = grown(model[0], rows["anchor"].to_list(), rows["positive"].to_list(), params.new_features)
+    return SentenceTransformer(modules=[bag], device="cpu", similarity_fn_name="cosine")
+
+
+def dev_sets(params: TrainParams) -> DevEvaluator:
+    """Return the evaluator of the dev sets."""
+    rows = read_table(SETS / "retrieval/dev.parquet", RetrievalRow)
     pairs = read_table(SETS / "sts/dev.parquet", StsRow)
     passages = read_table("data/prepared/passages.parquet", Passage)
-    evaluator = DevEvaluator(dev.unique(["query_id", "positive_id"], maintain_order=True), pairs, passages.select(pl.all()), params.dims, params.dev_passages, params.seed)
+    return DevEvaluator(rows, pairs, passages, params.dims, params.dev_passages, params.seed)
+
+
+def publish(model: SentenceTransformer, params: TrainParams, folder: Path) -> None:
+    """Save the encoder and the curves of all phases, then forget the checkpoints."""
+    save_encoder(folded(model), OUT, params.dims)
+    shutil.rmtree(LOGS, ignore_errors=True)
+    for number in range(1, len(params.phases) + 1):
+        shutil.copytree(folder / f"phase-{number}/live", LOGS / f"phase-{number}")
+    shutil.rmtree(folder)
+
+
+def main() -> None:
+    params = TrainParams.load()
+    model = started(params)
+    evaluator = dev_sets(params)
     folder = CHECKPOINTS / work_key(params)
-    before = evaluator(model) if evaluator.measures else {}
+    before = evaluator(model)
     done = []
     for number, phase in enumerate(params.phases, start=1):
         here = folder / f"phase-{number}"
@@ -116,13 +149,9 @@ def main() -> None:
         work = Work(here / "checkpoints", params.precision, params.seed, evaluator, live)
         done.append(run_phase(model, params, phase, work))
         live.end()
-    after = evaluator(model) if evaluator.measures else {}
-    save_encoder(folded(model), OUT, params.dims)
-    shutil.rmtree(LOGS, ignore_errors=True)
-    for number in range(1, len(params.phases) + 1):
-        shutil.copytree(folder / f"phase-{number}/live", LOGS / f"phase-{number}")
+    after = evaluator(model)
     write_json({"phases": done, "dev_before": before, "dev_after": after}, "reports/train.json")
-    shutil.rmtree(folder)
+    publish(model, params, folder)
     say(f"train: {before} -> {after}")
 
 

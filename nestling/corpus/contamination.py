@@ -63,16 +63,26 @@ def pair_leaks(train: pl.DataFrame, evaluation: pl.DataFrame, threshold: float) 
         train_side=pl.col("train_id").str.slice(0, 1), eval_side=pl.col("eval_id").str.slice(0, 1)
     )
     named = hits.with_columns(train_id=pl.col("train_id").str.slice(1), eval_id=pl.col("eval_id").str.slice(1))
-    both = named.group_by("suite", "eval_id", "train_id").agg(
-        straight=(pl.col("train_side") == pl.col("eval_side")).sum(),
-        crossed=(pl.col("train_side") != pl.col("eval_side")).sum(),
-    ).filter((pl.col("straight") == 2) | (pl.col("crossed") == 2))
+    both = (
+        named.group_by("suite", "eval_id", "train_id")
+        .agg(
+            straight=(pl.col("train_side") == pl.col("eval_side")).sum(),
+            crossed=(pl.col("train_side") != pl.col("eval_side")).sum(),
+        )
+        .filter((pl.col("straight") == 2) | (pl.col("crossed") == 2))
+    )
     whole = named.join(both, on=["suite", "eval_id", "train_id"], how="semi")
-    return whole.select(list(_LEAK)).unique(["suite", "eval_id", "train_id"], keep="first", maintain_order=True).sort(pl.all())
+    return (
+        whole.select(list(_LEAK))
+        .unique(["suite", "eval_id", "train_id"], keep="first", maintain_order=True)
+        .sort(pl.all())
+    )
 
 
 def _sides(pairs: pl.DataFrame, item: str) -> pl.DataFrame:
     return pl.concat(
-        pairs.select("suite", item=pl.lit(item), item_id=pl.concat_str(pl.lit(side), "pair_id"), text=f"sentence{side}")
+        pairs.select(
+            "suite", item=pl.lit(item), item_id=pl.concat_str(pl.lit(side), "pair_id"), text=f"sentence{side}"
+        )
         for side in ("1", "2")
     )

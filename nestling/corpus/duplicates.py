@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from datasketch import MinHash, MinHashLSH
 
@@ -26,7 +27,7 @@ def shingles(text: str) -> frozenset[str]:
     if not parts:
         return frozenset([text.strip()])
     edged = ["", *parts, ""]
-    return frozenset(f"{first} {second}" for first, second in zip(edged, edged[1:], strict=False))
+    return frozenset(f"{first} {second}" for first, second in pairwise(edged))
 
 
 def near_duplicates(texts: Sequence[str], threshold: float) -> list[Pair]:
@@ -59,7 +60,9 @@ def groups(size: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
 def _alike(left: list[frozenset[str]], right: list[frozenset[str]], threshold: float) -> Iterator[Pair]:
     if not left or not right:
         return
-    index = MinHashLSH(threshold=threshold, num_perm=_PERMUTATIONS, weights=(0.1, 0.9))  # misses cost, false hits do not
+    index = MinHashLSH(
+        threshold=threshold, num_perm=_PERMUTATIONS, weights=(0.1, 0.9)
+    )  # misses cost, false hits do not
     sketches = _sketches(left)
     exact: dict[frozenset[str], int] = {}
     with index.insertion_session() as session:

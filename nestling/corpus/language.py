@@ -24,11 +24,13 @@ def language(code: str) -> Language:
     try:
         return Language.from_iso_code_639_1(IsoCode639_1.from_str(code))
     except (ValueError, AttributeError):
-        raise UserError(f"{code!r} is not an ISO 639-1 language code that can be recognised: write it, pt, es, en ...") from None
+        raise UserError(
+            f"{code!r} is not an ISO 639-1 language code that can be recognised: write it, pt, es, en ..."
+        ) from None
 
 
 def best_language(texts: Sequence[str], wanted: Sequence[str]) -> list[tuple[str, float]]:
-    """Return for each text the likeliest of the wanted languages (ISO 639-1) and its probability among all languages."""
+    """Return for each text the likeliest of the wanted languages (ISO 639-1) and its probability among all."""
     codes = {language(code): code for code in wanted}
     answers = _detector().compute_language_confidence_values_in_parallel([text[:_ENOUGH] for text in texts])
     best: list[tuple[str, float]] = []

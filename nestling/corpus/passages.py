@@ -41,7 +41,7 @@ def cut(text: str, language: str, max_words: int, min_words: int) -> list[Span]:
 
 
 def with_title(title: str, body: str) -> str:
-    """Return what an encoder and BM25 see of a passage when titles are used: the title on a line of its own, then the body."""
+    """Return what encoders and BM25 see of a passage: the title on a line of its own, then the body."""
     return f"{title}\n{body}" if title else body
 
 

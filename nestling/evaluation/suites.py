@@ -30,7 +30,8 @@ class Suite:
     def ranking(self, places: np.ndarray) -> dict[str, list[str]]:
         """Return [queries, depth] places of documents as ids by query id."""
         return {
-            query: [self.document_ids[place] for place in row] for query, row in zip(self.query_ids, places, strict=True)
+            query: [self.document_ids[place] for place in row]
+            for query, row in zip(self.query_ids, places, strict=True)
         }
 
 

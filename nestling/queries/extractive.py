@@ -88,7 +88,7 @@ class Extractor:
                     yield query
 
     def _of(self, source: Source) -> Iterator[Cut]:
-        draw = random.Random(content_id(str(self.seed), source.passage_id))  # noqa: S311 - repeatable, not secret
+        draw = random.Random(content_id(str(self.seed), source.passage_id))
         stops = stop_words(source.language)
         sentences = [words(text)[:_LONGEST_SENTENCE] for text in sentences_of(source.body, source.language)]
         sentences = [sentence for sentence in sentences if sum(word not in stops for word in sentence) >= 2]

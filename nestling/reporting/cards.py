@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
+from nestling.reporting.markdown import escape, front_matter, hub_licences, table
 
 _SETS = ("retrieval", "sts")
 
@@ -18,6 +18,7 @@ def data_card(name: str, numbers: Mapping[str, Any], licences: Sequence[str]) ->
     """
     head = {
         "pretty_name": f"{name}, balanced by nestling",
+        **hub_licences(licences),
         "task_categories": ["sentence-similarity", "text-retrieval"],
         "configs": [
             {
@@ -27,24 +28,20 @@ def data_card(name: str, numbers: Mapping[str, Any], licences: Sequence[str]) ->
             for kind in _SETS
         ],
     }
-    rows = "\n".join(
-        f"| {kind} | {numbers[kind]['rows']} | {numbers[kind]['unique']} | {numbers[kind]['factor']} | {numbers[kind]['dev']} |"
-        for kind in _SETS
-    )
-    return f"""---
-{yaml.safe_dump(head, allow_unicode=True, sort_keys=False).strip()}
----
+    header = ["set", "train rows", "distinct", "factor", "dev rows"]
+    counted = [[kind, *(str(numbers[kind][key]) for key in ("rows", "unique", "factor", "dev"))] for kind in _SETS]
+    return f"""{front_matter(head)}
 
-# {name}, balanced
+# {escape(name)}, balanced
 
-| set | train rows | distinct | factor | dev rows |
-|---|---|---|---|---|
-{rows}
+{table(header, counted)}
 
-`retrieval` has `anchor`, `positive` and a list of `negatives` (mined, as many as there are: {numbers["negatives_per_row"]} a row
-on average). `sts` has `sentence1`, `sentence2` and `score` from 0 to 1. `copy` counts repetitions of a row.
+`retrieval` has `anchor`, `positive` and a list of `negatives` (mined, as many as there are:
+{numbers["negatives_per_row"]} a row on average). `sts` has `sentence1`, `sentence2` and `score` from 0 to 1. `copy`
+counts repetitions of a row.
 
-Licences of the passages: {", ".join(licences)}. Queries cut or written from a passage share its licence.
+Licences of the passages: {", ".join(map(escape, licences))}. Queries cut or written from a passage share its licence;
+where there are several, the most restrictive binds.
 
 Rows left out because an evaluation suite holds their text: {numbers["leaks_dropped"]}.
 

@@ -103,7 +103,9 @@ class Encoder:
         keys = [_digest(text) for text in texts]
         known = _places(folder)
         missing = list({key: text for key, text in zip(keys, texts, strict=True) if key not in known}.items())
-        for start in tqdm(range(0, len(missing), _SHARD), desc=f"encode {role}", unit="shard", disable=len(missing) <= _SHARD):
+        for start in tqdm(
+            range(0, len(missing), _SHARD), desc=f"encode {role}", unit="shard", disable=len(missing) <= _SHARD
+        ):
             self._write_shard(folder, missing[start : start + _SHARD], role)
         self.fresh += len(missing)
         known = _places(folder) if missing else known
@@ -137,7 +139,11 @@ class Encoder:
         encode = self.model.encode_query if role == "query" else self.model.encode_document
         with torch.autocast(self.device, dtype=DTYPES[self.params.precision], enabled=self.params.precision != "fp32"):
             found = encode(
-                texts, batch_size=self.params.batch_size, show_progress_bar=False, convert_to_numpy=True, normalize_embeddings=True
+                texts,
+                batch_size=self.params.batch_size,
+                show_progress_bar=False,
+                convert_to_numpy=True,
+                normalize_embeddings=True,
             )
         return np.asarray(found, dtype=np.float32)
 

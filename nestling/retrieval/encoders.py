@@ -56,7 +56,9 @@ class PathParams(Strict):
 EncoderParams = StaticParams | HubParams | PathParams
 
 
-def make_encoder(params: EncoderParams, texts: Sequence[str], sentences: Sequence[str], seed: int) -> SentenceTransformer:
+def make_encoder(
+    params: EncoderParams, texts: Sequence[str], sentences: Sequence[str], seed: int
+) -> SentenceTransformer:
     """Make or fetch the encoder that the parameters name.
 
     Args:
@@ -128,10 +130,16 @@ def load_encoder(folder: str | Path, device: str = "cpu") -> SentenceTransformer
         raise UserError(f"{path} asks for code of its own ({foreign[0]}), which nestling never runs")
     try:
         return SentenceTransformer(
-            str(path), device=device, trust_remote_code=False, local_files_only=True, model_kwargs={"use_safetensors": True}
+            str(path),
+            device=device,
+            trust_remote_code=False,
+            local_files_only=True,
+            model_kwargs={"use_safetensors": True},
         )
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path} is not an encoder that sentence-transformers loads: {' '.join(str(error).split())[:300]}") from None
+        raise UserError(
+            f"{path} is not an encoder that sentence-transformers loads: {' '.join(str(error).split())[:300]}"
+        ) from None
 
 
 def save_encoder(model: SentenceTransformer, folder: str | Path, dims: Sequence[int] = ()) -> None:
@@ -176,7 +184,11 @@ def check_dims(dims: Sequence[int], model: SentenceTransformer, where: str) -> N
     if above := [dim for dim in dims if dim > size]:
         raise UserError(
             f"{where} holds {above[0]}, but the encoder has {size} dimensions: lower {where}"
-            + (", or give a static encoder more passages, from which its dimensions come" if isinstance(model[0], StaticBag) else "")
+            + (
+                ", or give a static encoder more passages, from which its dimensions come"
+                if isinstance(model[0], StaticBag)
+                else ""
+            )
         )
 
 

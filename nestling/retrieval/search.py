@@ -45,7 +45,10 @@ def top_k(queries: Blocks, passages: Blocks, depth: int, device: str = "cpu") ->
             found = asked @ torch.from_numpy(passages.block(first, first + PASSAGES)).to(device).T
             here = torch.arange(first, first + found.shape[1], device=device).expand(len(asked), -1)
             best, where = _merge(torch.cat([best, found], 1), torch.cat([where, here], 1), depth)
-        places[start : start + len(asked)], scores[start : start + len(asked)] = where.cpu().numpy(), best.cpu().numpy()
+        places[start : start + len(asked)], scores[start : start + len(asked)] = (
+            where.cpu().numpy(),
+            best.cpu().numpy(),
+        )
     return Hits(places, scores)
 
 

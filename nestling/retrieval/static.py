@@ -1,8 +1,8 @@
 """The static encoder: a bag of feature vectors whose pooling saturates, made from the corpus itself.
 
 A text is counted in features: whole words, word beginnings and character n-grams, each view with its weight. A
-repeated feature saturates as a term does in BM25 (Robertson and Walker 1994); features are weighted by inverse document
-frequency; vectors come from a truncated SVD of that matrix (latent semantic analysis, Deerwester et al. 1990), so the
+repeated feature saturates as a term does in BM25 (Robertson and Walker 1994); features are weighted by inverse
+document frequency; vectors come from a truncated SVD of that matrix (latent semantic analysis, Deerwester et al. 1990), so the
 first dimensions carry the most and the encoder is nested before any training. Training turns a linear map behind the
 bag, which begins as the identity; `folded` merges it into the vectors.
 """
@@ -28,6 +28,7 @@ _EXACT_ROWS = 6000  # up to so many passages the SVD is exact, by the eigenvecto
 _FLAT = 1e-6  # of the strongest: what is weaker is no direction but rounding
 _NOTHING = 1e-12
 _REMEMBERED = 200_000  # words whose features are kept at hand
+_REMEMBERED_TEXTS = 10_000  # texts likewise: a passage comes back with each of its queries
 
 
 class Features:
@@ -82,25 +83,34 @@ class StaticBag(InputModule):  # type: ignore[misc]
         vocabulary: the features, one a row of `vectors`.
         vectors: [features, dims] float32, weights folded in.
         features: how text is cut.
+        rarest: inverse document frequency of a feature that stands in a single passage of the corpus.
         turn: [dims, dims] float32, the trainable map; identity where nothing is given.
     """
 
     modalities: list[str] = ["text"]  # noqa: RUF012 - the library's own declaration
-    config_keys: list[str] = ["views", "saturation"]  # noqa: RUF012
+    config_keys: list[str] = ["views", "saturation", "rarest"]  # noqa: RUF012
 
-    def __init__(self, vocabulary: Sequence[str], vectors: Tensor, features: Features, turn: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        vocabulary: Sequence[str],
+        vectors: Tensor,
+        features: Features,
+        rarest: float,
+        turn: Tensor | None = None,
+    ) -> None:
         super().__init__()
         self.vocabulary, self.features = list(vocabulary), features
-        self.views, self.saturation = features.views, features.saturation
+        self.views, self.saturation, self.rarest = features.views, features.saturation, rarest
         self.place = {feature: row for row, feature in enumerate(self.vocabulary)}
         self.register_buffer("vectors", vectors)
         self.turn = nn.Parameter(torch.eye(vectors.shape[1]) if turn is None else turn)
         self._rows: dict[str, list[int]] = {}
+        self._bags: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self.tokenizer = None  # the library asks; there is none of its kind
 
     def preprocess(self, inputs: list[str], prompt: str | None = None, **_: Any) -> dict[str, Tensor]:
         """Return `input_ids` and `weights`, both [texts, longest]; padding has weight 0."""
-        bags = [self._bag(f"{prompt or ''}{text}") for text in inputs]
+        bags = [self._remembered(f"{prompt or ''}{text}") for text in inputs]
         longest = max([1, *(len(ids) for ids, _ in bags)])
         ids = np.zeros((len(bags), longest), dtype=np.int64)
         weights = np.zeros((len(bags), longest), dtype=np.float32)
@@ -111,19 +121,36 @@ class StaticBag(InputModule):  # type: ignore[misc]
     def forward(self, features: dict[str, Tensor], **_: Any) -> dict[str, Tensor]:
         """Add `sentence_embedding`, [texts, dims] on the unit sphere; a text without a known feature is zero."""
         bag = functional.embedding_bag(
-            features["input_ids"], self.vectors, mode="sum", per_sample_weights=features["weights"].to(self.vectors.dtype)
+            features["input_ids"],
+            self.vectors,
+            mode="sum",
+            per_sample_weights=features["weights"].to(self.vectors.dtype),
         )
-        if self.training or not self._is_folded():  # without the product a vector depends on its own text, not on its batch
+        if (
+            self.training or not self._is_folded()
+        ):  # without the product a vector depends on its own text, not on its batch
             bag = bag @ self.turn.to(bag.dtype)
+        if self.training:  # the gradient of a cosine has no bound at zero, where a text without a known feature lies
+            bag = torch.where(bag.detach().abs().amax(dim=1, keepdim=True) > 0, bag, torch.ones_like(bag))
         features["sentence_embedding"] = functional.normalize(bag, dim=-1)
         return features
 
     def _is_folded(self) -> bool:
         return bool(torch.equal(self.turn, torch.eye(len(self.turn), device=self.turn.device)))
 
+    def _remembered(self, text: str) -> tuple[np.ndarray, np.ndarray]:
+        found = self._bags.get(text)
+        if found is None:
+            if len(self._bags) >= _REMEMBERED_TEXTS:
+                self._bags.clear()
+            found = self._bags[text] = self._bag(text)
+        return found
+
     def _bag(self, text: str) -> tuple[np.ndarray, np.ndarray]:
         counts = Counter(row for word in folded_words(text) for row in self._word_rows(word))
-        return np.fromiter(counts, dtype=np.int64), self.features.saturated(np.fromiter(counts.values(), dtype=np.float32))
+        return np.fromiter(counts, dtype=np.int64), self.features.saturated(
+            np.fromiter(counts.values(), dtype=np.float32)
+        )
 
     def _word_rows(self, word: str) -> list[int]:
         rows = self._rows.get(word)
@@ -145,14 +172,17 @@ class StaticBag(InputModule):  # type: ignore[misc]
     def folded(self) -> Self:
         """Return the same encoder with the map merged into the vectors, and a map that is the identity again."""
         with torch.no_grad():
-            return type(self)(self.vocabulary, self.vectors @ self.turn, self.features)
+            return type(self)(self.vocabulary, self.vectors @ self.turn, self.features, self.rarest)
 
     def save(self, output_path: str, *_: Any, **__: Any) -> None:
         """Write config.json, vocabulary.json and model.safetensors."""
         folder = Path(output_path)
         self.save_config(output_path)
         (folder / "vocabulary.json").write_text(json.dumps(self.vocabulary, ensure_ascii=False), encoding="utf-8")
-        save_file({"vectors": self.vectors.contiguous(), "turn": self.turn.detach().contiguous()}, folder / "model.safetensors")
+        save_file(
+            {"vectors": self.vectors.contiguous(), "turn": self.turn.detach().contiguous()},
+            folder / "model.safetensors",
+        )
 
     @classmethod
     def load(cls, model_name_or_path: str, subfolder: str = "", **_: Any) -> Self:
@@ -161,7 +191,8 @@ class StaticBag(InputModule):  # type: ignore[misc]
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         vocabulary = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
         tensors = load_file(folder / "model.safetensors")
-        return cls(vocabulary, tensors["vectors"], Features(config["views"], config["saturation"]), tensors["turn"])
+        features = Features(config["views"], config["saturation"])
+        return cls(vocabulary, tensors["vectors"], features, config["rarest"], tensors["turn"])
 
 
 def build_static(
@@ -191,7 +222,7 @@ def build_static(
         more = _further_directions(_unit_rows(parts, place, weight, features), directions, dims)
         directions = np.concatenate([directions, more], axis=1)
     vectors = np.ascontiguousarray(weight[:, None] * directions, dtype=np.float32)
-    return StaticBag(vocabulary, torch.from_numpy(vectors), features)
+    return StaticBag(vocabulary, torch.from_numpy(vectors), features, _idf(1, len(texts)))
 
 
 def _idf(frequency: int, texts: int) -> float:
@@ -227,7 +258,7 @@ def _directions(unit: sp.csr_matrix, dims: int, seed: int) -> np.ndarray:
 
 def _further_directions(unit: sp.csr_matrix, found: np.ndarray, dims: int) -> np.ndarray:
     """Return [features, at most dims less those found]: what is strongest in `unit` off the directions found."""
-    unit = unit[: _EXACT_ROWS]
+    unit = unit[:_EXACT_ROWS]
     inside = unit @ found
     gram = (unit @ unit.T).toarray() - inside @ inside.T
     raw = _from_gram(unit, gram, dims - found.shape[1])

@@ -1,7 +1,7 @@
 """People's answers: read from files, the last word of each person kept, several persons' words resolved by majority.
 
-A round is a file data/annotations/<round>.jsonl, one answer a line. Beside it may lie <round>.records.jsonl, the records
-as they were shown, so that answers outlive a change of encoder or of mining parameters: what somebody said of a query
+A round is a file data/annotations/<round>.jsonl, one answer a line. Beside it may lie <round>.records.jsonl, the
+records as they were shown, so that answers outlive a change of encoder or of mining parameters: what somebody said of a query
 and a passage is used wherever that query and that passage meet again.
 """
 
@@ -16,7 +16,7 @@ import polars as pl
 from nestling.tables.review import QUALITIES, QUESTIONS
 
 _FIELDS = ("record_id", "question", "value", "annotator", "status", "submitted_at")
-_ANSWERS = {name: pl.String for name in ("record_id", "question", "annotator", "value", "submitted_at", "round")}
+_ANSWERS = dict.fromkeys(("record_id", "question", "annotator", "value", "submitted_at", "round"), pl.String)
 _RECORDS = {"record_id": pl.String, "query": pl.String, "passage_id": pl.String, "candidates": pl.List(pl.String)}
 
 
@@ -31,12 +31,14 @@ def read_answers(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
         if reason:
             rejected.append(("answer", f"{name}:{number}", reason, "", line[:200]))
         else:
-            answers.append({**found, "value": json.dumps(found["value"], ensure_ascii=False, sort_keys=True), "round": name})
+            answers.append(
+                {**found, "value": json.dumps(found["value"], ensure_ascii=False, sort_keys=True), "round": name}
+            )
     frame = pl.DataFrame([{key: row[key] for key in _ANSWERS} for row in answers], schema=_ANSWERS)
     last = frame.sort("submitted_at", "round", maintain_order=True).unique(
         ["record_id", "question", "annotator"], keep="last", maintain_order=True
     )
-    schema = {name: pl.String for name in ("item", "item_id", "reason", "detail", "text")}
+    schema = dict.fromkeys(("item", "item_id", "reason", "detail", "text"), pl.String)
     return last.sort("record_id", "question", "annotator"), pl.DataFrame(rejected, schema=schema, orient="row")
 
 
@@ -45,9 +47,13 @@ def read_shown_records(folder: Path) -> pl.DataFrame:
     rows = []
     for _, _, line in _lines(folder, records=True):
         row = _parsed(line)
-        if isinstance(row, dict) and all(isinstance(row.get(key), str) for key in ("record_id", "query", "passage_id")):
+        if isinstance(row, dict) and all(
+            isinstance(row.get(key), str) for key in ("record_id", "query", "passage_id")
+        ):
             candidates = row.get("candidates")
-            rows.append({**row, "candidates": [str(one) for one in candidates] if isinstance(candidates, list) else []})
+            rows.append(
+                {**row, "candidates": [str(one) for one in candidates] if isinstance(candidates, list) else []}
+            )
     frame = pl.DataFrame([{key: row[key] for key in _RECORDS} for row in rows], schema=_RECORDS)
     return frame.unique("record_id", keep="last", maintain_order=True)
 

@@ -39,7 +39,9 @@ def judged_passages(answers: pl.DataFrame, records: pl.DataFrame) -> pl.DataFram
     )
 
 
-def apply_quality(queries: pl.DataFrame, judged: pl.DataFrame, reworded: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+def apply_quality(
+    queries: pl.DataFrame, judged: pl.DataFrame, reworded: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the queries to go on with, some in a better wording, and those judged bad with their `reason`.
 
     A better wording saves a query that was judged bad. Ties change nothing.
@@ -51,7 +53,10 @@ def apply_quality(queries: pl.DataFrame, judged: pl.DataFrame, reworded: pl.Data
     """
     keys = {"left_on": ["text", "passage_id"], "right_on": ["query", "passage_id"]}
     told = queries.join(judged, how="left", maintain_order="left", **keys).join(  # type: ignore[arg-type]
-        reworded, how="left", maintain_order="left", **keys  # type: ignore[arg-type]
+        reworded,
+        how="left",
+        maintain_order="left",
+        **keys,  # type: ignore[arg-type]
     )
     better = (pl.col("rewrite").str.len_chars() > 0) & (pl.col("rewrite") != pl.col("text"))
     marked = told.with_columns(better=better.fill_null(False))
@@ -62,13 +67,15 @@ def apply_quality(queries: pl.DataFrame, judged: pl.DataFrame, reworded: pl.Data
     renamed = pl.struct("text", "passage_id").map_elements(
         lambda row: content_id(row["text"], row["passage_id"]), return_dtype=pl.String
     )
-    kept = kept.with_columns(
-        old_id="query_id", query_id=pl.when("better").then(renamed).otherwise("query_id")
-    ).unique("query_id", keep="first", maintain_order=True)
+    kept = kept.with_columns(old_id="query_id", query_id=pl.when("better").then(renamed).otherwise("query_id")).unique(
+        "query_id", keep="first", maintain_order=True
+    )
     return kept.drop("quality", "rewrite", "better"), marked.filter(bad).with_columns(reason="quality")
 
 
-def apply_relevance(queries: pl.DataFrame, negatives: pl.DataFrame, judged: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+def apply_relevance(
+    queries: pl.DataFrame, negatives: pl.DataFrame, judged: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return positives (query_id, passage_id, source) and the negatives that stand.
 
     A passage judged to answer becomes a positive and no negative; one on which people tie becomes neither. A query's own
@@ -80,14 +87,18 @@ def apply_relevance(queries: pl.DataFrame, negatives: pl.DataFrame, judged: pl.D
         judged: as `judged_passages` gives it.
     """
     asked = queries.select("query_id", "old_id", "passage_id", query=pl.coalesce("rewritten_from", "text"))
-    said = judged.join(
-        asked.rename({"passage_id": "own_id"}), on=["query", "own_id"], maintain_order="left"
-    ).select("query_id", "passage_id", "relevant", tied=pl.col("relevant").is_null())
-    own = asked.select("query_id", "passage_id").join(said, on=["query_id", "passage_id"], how="left", maintain_order="left")
+    said = judged.join(asked.rename({"passage_id": "own_id"}), on=["query", "own_id"], maintain_order="left").select(
+        "query_id", "passage_id", "relevant", tied=pl.col("relevant").is_null()
+    )
+    own = asked.select("query_id", "passage_id").join(
+        said, on=["query_id", "passage_id"], how="left", maintain_order="left"
+    )
     stays = own.filter(pl.col("relevant").fill_null(True)).select("query_id", "passage_id", source=pl.lit("own"))
     found = said.filter("relevant").join(stays, on=["query_id", "passage_id"], how="anti")
     positives = pl.concat([stays, found.select("query_id", "passage_id", source=pl.lit("judged"))])
-    mined = negatives.rename({"query_id": "old_id"}).join(queries.select("query_id", "old_id"), on="old_id", maintain_order="left")
+    mined = negatives.rename({"query_id": "old_id"}).join(
+        queries.select("query_id", "old_id"), on="old_id", maintain_order="left"
+    )
     told = mined.join(said, on=["query_id", "passage_id"], how="left", maintain_order="left")
     standing = told.filter(~pl.col("relevant").fill_null(False) & ~pl.col("tied").fill_null(False))
     return positives, standing.select("query_id", "rank", "passage_id", "score")

@@ -40,7 +40,7 @@ def read_table(path: str | Path, schema: type[S]) -> dy.DataFrame[S]:
 
 
 def write_table(frame: pl.DataFrame, path: str | Path, schema: type[S]) -> None:
-    """Write one Parquet table, columns in the schema's order, rows sorted by its primary key: same rows, same bytes."""
+    """Write one Parquet table, columns in the schema's order, rows sorted by primary key: same rows, same bytes."""
     columns = list(schema.columns())
     keys = schema.primary_key()
     ordered = frame.select([name for name in columns if name in frame.columns])

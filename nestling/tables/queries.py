@@ -17,7 +17,7 @@ class Query(dy.Schema):
 
 
 class Answerable(dy.Schema):
-    """A passage that may be the query's own: one for a query made from a passage, several for one that names a document."""
+    """A passage that may be the query's own: one where it was made from a passage, all of a document that it names."""
 
     query_id = dy.String(primary_key=True)
     passage_id = dy.String(primary_key=True)

@@ -31,7 +31,9 @@ class QueueItem(dy.Schema):
     query = dy.String()
     passage_id = dy.String()
     passage = dy.String()
-    candidates = dy.List(dy.Struct({"passage_id": dy.String(), "text": dy.String(), "score": dy.Float32(), "verdict": dy.String()}))
+    candidates = dy.List(
+        dy.Struct({"passage_id": dy.String(), "text": dy.String(), "score": dy.Float32(), "verdict": dy.String()})
+    )
 
 
 class PairItem(dy.Schema):

@@ -22,7 +22,9 @@ def sieve(frame: pl.DataFrame, rules: Mapping[str, pl.Expr]) -> tuple[pl.DataFra
     return marked.filter(pl.col("reason").is_null()).drop("reason"), marked.filter(pl.col("reason").is_not_null())
 
 
-def rejected(frame: pl.DataFrame, item: str, item_id: str, text: str = "text", detail: str | None = None) -> pl.DataFrame:
+def rejected(
+    frame: pl.DataFrame, item: str, item_id: str, text: str = "text", detail: str | None = None
+) -> pl.DataFrame:
     """Return rows that have a `reason` in the shape of the table Rejected.
 
     Args:

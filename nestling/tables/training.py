@@ -9,6 +9,7 @@ class RetrievalRow(dy.Schema):
     query_id = dy.String(primary_key=True)
     positive_id = dy.String(primary_key=True)
     copy = dy.UInt32(primary_key=True)  # 0, and up where the set was repeated to match the other's size
+    origin = dy.String()  # of the query
     anchor = dy.String(min_length=1)
     positive = dy.String(min_length=1)
     negatives = dy.List(dy.String())

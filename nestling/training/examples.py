@@ -9,14 +9,14 @@ from datasets import Dataset
 def retrieval_examples(rows: pl.DataFrame, negatives: int, seed: int) -> Dataset:
     """Return anchor, positive, negative_1 ... negative_n.
 
-    A row that has fewer hard negatives than `negatives` is not dropped: positives of other rows fill up, drawn by seed;
-    they are what in-batch negatives are, easy and harmless.
+    A row that has fewer hard negatives than `negatives` is not dropped: positives of other rows fill up, drawn by
+    seed; they are what in-batch negatives are, easy and harmless.
     """
     columns: dict[str, list[str]] = {"anchor": rows["anchor"].to_list(), "positive": rows["positive"].to_list()}
     pool = rows.select("positive_id", "positive").unique("positive_id", maintain_order=True)
     pool_ids, pool_texts = pool["positive_id"].to_list(), pool["positive"].to_list()
     own = dict(rows.group_by("query_id").agg(pl.col("positive_id").unique()).iter_rows())
-    draw = random.Random(seed)  # noqa: S311 - repeatable, not secret
+    draw = random.Random(seed)
     filled: list[list[str]] = []
     for query, texts, names in rows.select("query_id", "negatives", "negative_ids").iter_rows():
         taken = {*own[query], *names}

@@ -13,6 +13,7 @@ from sentence_transformers.sentence_transformer import losses
 from torch import nn
 
 from nestling.params import Strict
+from nestling.training.nested import NestedRankingLoss
 
 Guide = Literal["base", "current"]
 
@@ -49,6 +50,14 @@ class CachedGist(Strict):
     mini_batch: PositiveInt
 
 
+class NestedRanking(Strict):
+    """Ranking in which the smaller dimensions also learn from the full one; see nestling/training/nested.py."""
+
+    kind: Literal["nested_mnrl"]
+    scale: float = Field(gt=0)
+    distil: float = Field(ge=0, le=1)
+
+
 class CoSent(Strict):
     """Order of graded pairs."""
 
@@ -62,16 +71,18 @@ class Cosine(Strict):
     kind: Literal["cosine"]
 
 
-LossParams = Ranking | CachedRanking | Gist | CachedGist | CoSent | Cosine
+LossParams = Ranking | CachedRanking | NestedRanking | Gist | CachedGist | CoSent | Cosine
 GuideLoader = Callable[[Guide], SentenceTransformer]
-RANKING = ("mnrl", "cached_mnrl", "gist", "cached_gist")
+RANKING = ("mnrl", "cached_mnrl", "nested_mnrl", "gist", "cached_gist")
 
 OBJECTIVES: dict[str, Callable[[SentenceTransformer, Any, GuideLoader], nn.Module]] = {
     "mnrl": lambda model, params, _: losses.MultipleNegativesRankingLoss(model, scale=params.scale),
     "cached_mnrl": lambda model, params, _: losses.CachedMultipleNegativesRankingLoss(
         model, scale=params.scale, mini_batch_size=params.mini_batch
     ),
-    "gist": lambda model, params, guide: losses.GISTEmbedLoss(model, guide(params.guide), temperature=params.temperature),
+    "gist": lambda model, params, guide: losses.GISTEmbedLoss(
+        model, guide(params.guide), temperature=params.temperature
+    ),
     "cached_gist": lambda model, params, guide: losses.CachedGISTEmbedLoss(
         model, guide(params.guide), temperature=params.temperature, mini_batch_size=params.mini_batch
     ),
@@ -80,10 +91,22 @@ OBJECTIVES: dict[str, Callable[[SentenceTransformer, Any, GuideLoader], nn.Modul
 }
 
 
+class Weighted(nn.Module):
+    """A loss times a constant, so that tasks of one phase can be set against each other."""
+
+    def __init__(self, loss: nn.Module, weight: float) -> None:
+        super().__init__()
+        self.loss, self.weight = loss, weight
+
+    def forward(self, sentence_features: Any, labels: Any) -> Any:
+        """Return the weighted loss."""
+        return self.weight * self.loss(sentence_features, labels)
+
+
 def build_loss(
     model: SentenceTransformer, params: LossParams, guide: GuideLoader, dims: Sequence[int], weights: Sequence[float]
 ) -> nn.Module:
-    """Return the loss under a Matryoshka loss.
+    """Return the loss at every Matryoshka dimension.
 
     Args:
         model: the student.
@@ -92,5 +115,7 @@ def build_loss(
         dims: Matryoshka dimensions, largest first.
         weights: of each dimension.
     """
+    if isinstance(params, NestedRanking):
+        return NestedRankingLoss(model, dims, weights, params.scale, params.distil)
     loss = OBJECTIVES[params.kind](model, params, guide)
     return losses.MatryoshkaLoss(model, loss, matryoshka_dims=list(dims), matryoshka_weights=list(weights))

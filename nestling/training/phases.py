@@ -1,4 +1,4 @@
-"""Run one phase of a recipe through SentenceTransformerTrainer, so that a kill costs what came since the last checkpoint."""
+"""Run one phase of a recipe through SentenceTransformerTrainer; a kill costs what came since the last checkpoint."""
 
 import shutil
 from collections.abc import Mapping
@@ -28,6 +28,7 @@ class TaskParams(Strict):
 
     data: Literal["retrieval", "sts"]
     negatives: NonNegativeInt  # hard negatives a retrieval row brings along; 0 for sts
+    weight: float = Field(gt=0)  # of the loss; CoSENT's gradient is a hundred times that of ranking
     loss: LossParams = Field(discriminator="kind")
 
 
@@ -82,7 +83,12 @@ class _Log(TrainerCallback):  # type: ignore[misc]
         self.live = live
 
     def on_log(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: Mapping[str, float] | None = None, **_: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: Mapping[str, float] | None = None,
+        **_: Any,
     ) -> None:
         for name, value in (logs or {}).items():
             if name in ("loss", "learning_rate", "grad_norm") or name.startswith("eval_dev"):

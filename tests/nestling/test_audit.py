@@ -58,6 +58,20 @@ def test_all_in_a_few_queries_is_less_certain_than_one_each():
     assert heaped.low < spread.low < spread.high < heaped.high
 
 
+def test_strata_of_one_judged_query_still_vary():
+    lone = {f"s{place}": [(5, 5 * (place % 2))] for place in range(20)}
+    found = false_negative_rate(judged(**lone), dict.fromkeys(lone, MANY))
+    assert found.rate == 0.5
+    assert found.effective_negatives < 30  # twenty queries, each of one mind, not a hundred judgements
+
+
+def test_false_negatives_in_a_light_stratum_say_little_of_the_heavy_one():
+    heavy = [(5, 0)] * 8
+    both = false_negative_rate(judged(heavy=heavy, light=[(5, 1)] * 40), {"heavy": 10_000, "light": 50})
+    alone = false_negative_rate(judged(heavy=heavy), {"heavy": 10_000})
+    assert both.effective_negatives == pytest.approx(alone.effective_negatives, rel=0.1)
+
+
 def test_all_judged_is_known_exactly():
     found = false_negative_rate(judged(s=[(5, 1), (5, 0)], t=[(3, 2)]), {"s": 2, "t": 1})
     assert (found.rate, found.low, found.high) == (pytest.approx(3 / 13), found.rate, found.rate)

@@ -7,6 +7,7 @@ from scipy.stats import pearsonr, spearmanr
 
 from nestling.evaluation.bootstrap import mean_interval, paired_correlation_difference, paired_difference, resamples
 
+CORRELATIONS = [("spearman", spearmanr), ("pearson", pearsonr)]
 scores = arrays(np.float64, st.integers(1, 20), elements=st.floats(0, 1))
 
 
@@ -91,16 +92,21 @@ def test_one_mean():
     assert (found.mean, found.low, found.high, found.queries) == (0.5, 0.0, 1.0, 2)
 
 
-@pytest.mark.parametrize(("coefficient", "known"), [("spearman", spearmanr), ("pearson", pearsonr)])
+def resampled(tuned, base, gold, known, seed, replicates):
+    """The difference of correlations in each resample that has one, the slow way."""
+    drawn = np.concatenate(list(resamples(len(gold), seed, replicates)))
+    rows = [np.repeat(np.arange(len(gold)), counts) for counts in drawn]
+    varied = [row for row in rows if min(np.ptp(column[row]) for column in (tuned, base, gold)) > 0]
+    return [known(tuned[row], gold[row]).statistic - known(base[row], gold[row]).statistic for row in varied]
+
+
+@pytest.mark.parametrize(("coefficient", "known"), CORRELATIONS)
 def test_each_resample_of_pairs_is_what_scipy_makes_of_it(coefficient, known):
     generator = np.random.default_rng(6)
     gold = generator.integers(0, 6, 40).astype(float)  # many ties
     tuned, base = np.round(gold / 5 + generator.normal(0, 0.4, (2, 40)), 1)
     found = paired_correlation_difference(tuned, base, gold, seed=3, replicates=60, coefficient=coefficient)
-    by_hand = []
-    for counts in np.concatenate(list(resamples(40, seed=3, replicates=60))):
-        here = np.repeat(np.arange(40), counts)
-        by_hand.append(known(tuned[here], gold[here]).statistic - known(base[here], gold[here]).statistic)
+    by_hand = resampled(tuned, base, gold, known, seed=3, replicates=60)
     assert (found.low, found.high) == pytest.approx(tuple(np.percentile(by_hand, [2.5, 97.5])))
     assert (found.tuned, found.base) == pytest.approx((known(tuned, gold).statistic, known(base, gold).statistic))
     assert (found.difference, found.pairs) == (found.tuned - found.base, 40)
@@ -113,12 +119,14 @@ def test_a_system_correlates_no_better_than_itself(coefficient):
     assert (found.difference, found.low, found.high, found.p) == (0, 0, 0, 1)
 
 
-@pytest.mark.parametrize("coefficient", ["spearman", "pearson"])
-def test_resamples_without_a_correlation_are_left_out(coefficient):
-    gold = np.array([0.1, 0.1, 0.1, 0.7])  # a third of the resamples miss the last pair
-    tuned, base = np.array([0.3, 0.2, 0.1, 0.9]), np.array([0.3, 0.2, 0.4, 0.1])
+@pytest.mark.parametrize(("coefficient", "known"), CORRELATIONS)
+def test_resamples_without_a_correlation_are_left_out(coefficient, known):
+    gold = np.array([0.0, 0.3, 0.3, 0.3, 0.3, 0.3, 1.0])  # one resample in ten draws the middle alone
+    tuned, base = np.random.default_rng(3).random((2, 7))
     found = paired_correlation_difference(tuned, base, gold, seed=1, replicates=300, coefficient=coefficient)
-    assert 0 < found.low <= found.difference <= found.high <= 2
+    by_hand = resampled(tuned, base, gold, known, seed=1, replicates=300)
+    assert 200 < len(by_hand) < 290
+    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(by_hand, [2.5, 97.5])))
 
 
 def test_the_interval_covers_the_true_difference_of_correlations():
