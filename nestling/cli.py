@@ -3,10 +3,14 @@
 import errno
 import logging
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from polars.exceptions import PolarsError
+from safetensors import SafetensorError
 
 from nestling.errors import UserError
 
@@ -17,6 +21,9 @@ _MENDABLE = {
     errno.EACCES: "permission denied",
     errno.EFBIG: "the file would exceed the size limit of this file system or shell",
 }
+# how Rust libraries (polars, safetensors) and numpy tell of a failed write, whose exceptions carry no errno
+_RUST = re.compile(r"\(os error (\d+)\)")
+_NUMPY = re.compile(r"\d+ requested and \d+ written")
 
 
 def say(message: str) -> None:
@@ -24,12 +31,20 @@ def say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)  # noqa: T201
 
 
-def explain(error: OSError) -> str | None:
+def explain(error: Exception) -> str | None:
     """Return the sentence for an operating-system error that a person can mend, or None for a bug."""
-    if error.errno not in _MENDABLE:
+    number = error.errno if isinstance(error, OSError) and error.errno else _told(str(error))
+    if number not in _MENDABLE:
         return None
-    where = f"{error.filename}: " if error.filename else ""
-    return where + _MENDABLE[error.errno]
+    name = getattr(error, "filename", None)
+    return (f"{name}: " if name else "") + _MENDABLE[number]
+
+
+def _told(message: str) -> int:
+    if _NUMPY.fullmatch(message):
+        return errno.ENOSPC
+    found = _RUST.search(message)
+    return int(found[1]) if found else 0
 
 
 @contextmanager
@@ -40,7 +55,7 @@ def one_sentence() -> Iterator[None]:
     except UserError as error:
         say(f"error: {error}")
         sys.exit(1)
-    except OSError as error:
+    except (OSError, PolarsError, SafetensorError) as error:
         sentence = explain(error)
         if sentence is None:
             raise

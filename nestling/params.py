@@ -45,10 +45,12 @@ class StageParams(Strict):
         for section in ("shared", cls.section):
             if not isinstance(tree.get(section), dict):
                 raise UserError(f"{path}: the section `{section}` is missing or is not a mapping")
-        if unknown := sorted(set(tree["shared"]) - set(SHARED)):
+        if unknown := sorted(str(key) for key in tree["shared"] if key not in SHARED):
             raise UserError(f"{path}: shared.{unknown[0]} is not a parameter{_nearest(unknown[0], SHARED)}")
         if missing := [key for key in cls.shared if key not in tree["shared"]]:
             raise UserError(f"{path}: shared.{missing[0]} is missing")
+        if doubled := [key for key in cls.shared if key in tree[cls.section]]:
+            raise UserError(f"{path}: {cls.section}.{doubled[0]} is not a parameter: it stands in `shared`")
         try:
             # through JSON: strict there still takes a list for a tuple and a mapping for a model
             given = {key: tree["shared"][key] for key in cls.shared} | tree[cls.section]
@@ -88,9 +90,11 @@ def _sentence(cls: type[StageParams], problem: Any) -> str:
         return f"{name} is not a parameter" + (_nearest(steps[-1], known) if known else "")
     if problem["type"] == "missing":
         return f"{name} is missing"
+    if problem["type"] == "value_error":
+        return f"{name}: {problem['ctx']['error']}"
     given = problem["input"]
     hint = (
-        " (write 2.0e-5: YAML reads 2e-5 as text)"
+        " (write 2.0e-5, with point and sign: YAML reads 2e-5 and 2.0e5 as text)"
         if isinstance(given, str) and "e" in given.lower() and _is_number(given)
         else ""
     )

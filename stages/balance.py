@@ -8,12 +8,13 @@ Writes  data/balanced/{retrieval,sts}/{train,dev}.parquet (RetrievalRow, StsRow)
 """
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
-from pydantic import Field
+from pydantic import Field, NonNegativeFloat
 
 from nestling.cli import run, say
 from nestling.corpus.contamination import TEXTS, pair_leaks, text_leaks
@@ -32,7 +33,8 @@ SUITE = "heldout"
 class BalanceParams(StageParams, section="balance", shared=("set", "seed")):
     set: str
     seed: int
-    origins: dict[str, float]  # origin of queries -> how often a row of it is taken; 1 where nothing is said
+    origins: dict[str, NonNegativeFloat]  # of queries -> how often a row of it is taken; 1 where nothing is said
+    heldout_origins: list[str]  # of the test split's queries, those that are measured on
     match: Literal["largest", "smallest", "none"]  # repeat the smaller set, sample the larger, or leave both
     max_repeat: float = Field(ge=1)  # the smaller set is repeated at most so many times
     contamination: Literal["stop", "drop"]
@@ -62,7 +64,9 @@ def retrieval_rows(
     )
     nothing = pl.lit([], dtype=pl.List(pl.String))
     return (
-        positives.join(queries.select("query_id", "split", "origin", anchor="text"), on="query_id", maintain_order="left")
+        positives.join(
+            queries.select("query_id", "split", "origin", anchor="text"), on="query_id", maintain_order="left"
+        )
         .join(texts.rename({"text": "positive"}), on="passage_id", maintain_order="left")
         .join(listed, on="query_id", how="left", maintain_order="left")
         .with_columns(
@@ -80,16 +84,16 @@ def resized(rows: pl.DataFrame, size: int, seed: int) -> pl.DataFrame:
         return rows
     whole, rest = divmod(size, rows.height)
     places = sorted(random.Random(seed).sample(range(rows.height), rest))
-    copies = rows["copy"].max() or 0
-    parts = [rows.with_columns(pl.col("copy") + number * (copies + 1)) for number in range(whole)]
-    return pl.concat([*parts, rows[places].with_columns(pl.col("copy") + whole * (copies + 1))])
+    free = max(rows["copy"].to_list()) + 1  # the first number of a copy that no row has
+    parts = [*[rows] * whole, rows[places]]
+    return pl.concat(part.with_columns(pl.col("copy") + number * free) for number, part in enumerate(parts))
 
 
 def weighted(rows: pl.DataFrame, params: BalanceParams) -> pl.DataFrame:
     """Return the rows, those of each origin as often as `origins` says."""
     parts = [
         resized(part, round(part.height * params.origins.get(str(origin), 1.0)), params.seed)
-        for (origin,), part in rows.sort("origin").group_by("origin", maintain_order=True)
+        for (origin,), part in rows.sort("origin", maintain_order=True).group_by("origin", maintain_order=True)
     ]
     return pl.concat([rows.clear(), *parts])
 
@@ -105,7 +109,7 @@ def matched_sizes(retrieval: int, sts: int, params: BalanceParams) -> tuple[int,
 
 
 def find_leaks(
-    train: pl.DataFrame, pairs: pl.DataFrame, suites: dict[str, pl.DataFrame], threshold: float
+    train: pl.DataFrame, pairs: pl.DataFrame, suites: Mapping[str, pl.DataFrame], threshold: float
 ) -> pl.DataFrame:
     """Return the table Leak.
 
@@ -190,11 +194,17 @@ def gated(split: dict[str, pl.DataFrame], pairs: pl.DataFrame, params: BalancePa
     return Gated(train, kept, leaks.height, repeats["train_id"].n_unique())
 
 
+def heldout(test: pl.DataFrame, origins: list[str]) -> pl.DataFrame:
+    """Return the rows of the test split that are measured on: those of the preferred origins, or all if it has none."""
+    preferred = test.filter(pl.col("origin").is_in(origins))
+    return test if preferred.is_empty() else preferred
+
+
 def write_heldout(test: pl.DataFrame, passages: pl.DataFrame) -> None:
-    """Write the test split as one more suite, which searches the set's own passages."""
-    rows = test.join(passages.select("passage_id", "document_id"), on="passage_id", maintain_order="left").with_columns(
-        suite=pl.lit(SUITE), text="anchor", relevance=pl.lit(1, dtype=pl.Int32)
-    )
+    """Write the held-out queries as one more suite, which searches the set's own passages."""
+    rows = test.join(
+        passages.select("passage_id", "document_id"), on="passage_id", maintain_order="left"
+    ).with_columns(suite=pl.lit(SUITE), text="anchor", relevance=pl.lit(1, dtype=pl.Int32))
     write_table(rows.unique("query_id", maintain_order=True), HELDOUT / "queries.parquet", SuiteQuery)
     write_table(rows.unique(["query_id", "document_id"]), HELDOUT / "qrels.parquet", SuiteQrel)
 
@@ -227,19 +237,24 @@ def main() -> None:
     write_table(split["dev"], OUT / "retrieval/dev.parquet", RetrievalRow)
     write_table(sets["sts"], OUT / "sts/train.parquet", StsRow)
     write_table(pairs["dev"], OUT / "sts/dev.parquet", StsRow)
-    write_heldout(split["test"], passages)
+    test = heldout(split["test"], params.heldout_origins)
+    write_heldout(test, passages)
     report = {
         "retrieval": counted(sets["retrieval"], split["dev"], ["query_id", "positive_id"]),
         "sts": counted(sets["sts"], pairs["dev"], ["pair_id"]),
         "seed": params.seed,
         "origins": dict(sets["retrieval"]["origin"].value_counts().sort("origin").iter_rows()),
-        "heldout_queries": split["test"]["query_id"].n_unique(),
+        "heldout_queries": test["query_id"].n_unique(),
+        "heldout_origins": test["origin"].unique().sort().to_list(),
         "negatives_per_row": round(float(fit.rows["negatives"].list.len().mean() or 0.0), 2),  # type: ignore[arg-type]
         "leaks_dropped": fit.leaks,
         "repeats_of_dev_and_test_dropped": fit.repeats,
     }
     write_json(report, "reports/balance.json")
-    write_text(data_card(params.set, report, sorted({licence or "not stated" for licence in passages["licence"]})), OUT / "README.md")
+    write_text(
+        data_card(params.set, report, sorted({licence or "not stated" for licence in passages["licence"]})),
+        OUT / "README.md",
+    )
     say(f"balance: {sizes[0]} retrieval rows, {sizes[1]} STS rows, {fit.leaks} leaks dropped")
 
 

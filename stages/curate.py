@@ -7,18 +7,28 @@ Writes  data/curated/{queries,positives,negatives,pairs,rejected}.parquet
         (CuratedQuery, Positive, Negative, SentencePair, Rejected), reports/curation.json
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+from pydantic import PositiveInt
 
 from nestling.cli import run, say
 from nestling.params import StageParams
-from nestling.review.agreement import alpha
-from nestling.review.answers import read_answers, read_shown_records, relevance, resolve, votes_on_passages
-from nestling.review.apply import apply_quality, apply_relevance, apply_similarity, judged_passages, quality, rewrites
-from nestling.review.audit import false_negative_rate
+from nestling.review.agreement import Level, alpha, passage_units
+from nestling.review.answers import read_answers, read_shown_records
+from nestling.review.apply import (
+    apply_quality,
+    apply_relevance,
+    apply_similarity,
+    judged_passages,
+    marked_passages,
+    quality,
+    relevance,
+    rewrites,
+)
+from nestling.review.audit import Rate, false_negative_rate
 from nestling.tables.corpus import Rejected, SentencePair
 from nestling.tables.io import read_table, write_json, write_table
 from nestling.tables.queries import FoundQuery
@@ -27,27 +37,77 @@ from nestling.tables.review import CuratedQuery, Negative, Positive, QueueItem, 
 from nestling.tables.sieve import reasons, rejected
 
 ANNOTATIONS, OUT = Path("data/annotations"), Path("data/curated")
+SHOWN = ["record_id", "query", "passage_id", "candidates"]
 
 
 class CurateParams(StageParams, section="curate", shared=("seed",)):
     seed: int
-    replicates: int  # of the bootstrap behind the agreement's interval
+    replicates: PositiveInt  # of the bootstrap behind the agreement's interval
 
 
-def agreement(answers: pl.DataFrame, records: pl.DataFrame, params: CurateParams) -> dict[str, Any]:
-    """Return Krippendorff's alpha of every question that people answer by choice, with its interval."""
-    nominal = answers.filter(pl.col("question") == "query_quality").with_columns(unit_id=pl.col("record_id"))
-    votes = votes_on_passages(answers, records).with_columns(
-        unit_id=pl.concat_str("record_id", "passage_id", separator=" "), value=pl.col("vote").cast(pl.String)
-    )
-    graded = answers.filter(pl.col("question") == "similarity").with_columns(
-        unit_id=pl.col("record_id"), value=pl.col("value").cast(pl.Float64)
-    )
-    asked = {"query_quality": (nominal, "nominal"), "relevant": (votes, "nominal"), "similarity": (graded, "interval")}
-    columns = ["record_id", "unit_id", "annotator", "value"]
+@dataclass(frozen=True)
+class Judgements:
+    """What people said: their answers, and all records that they were ever shown."""
+
+    answers: pl.DataFrame
+    records: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Curated:
+    """What the judgements leave.
+
+    Attributes:
+        queries, positives, negatives, pairs: as they go on.
+        left_out: queries with the `reason` why they do not.
+        negatives_out: mined negatives that do not stand.
+        regraded: pairs that people graded.
+    """
+
+    queries: pl.DataFrame
+    positives: pl.DataFrame
+    negatives: pl.DataFrame
+    pairs: pl.DataFrame
+    left_out: pl.DataFrame
+    negatives_out: int
+    regraded: int
+
+
+def curate(queries: pl.DataFrame, mined: pl.DataFrame, pairs: pl.DataFrame, said: Judgements) -> Curated:
+    """Apply the judgements.
+
+    Args:
+        queries: FoundQuery rows.
+        mined: their negatives, Candidate rows.
+        pairs: SentencePair rows.
+        said: by people.
+    """
+    told = (said.answers, said.records)
+    kept, bad = apply_quality(queries, quality(*told), rewrites(*told))
+    positives, negatives = apply_relevance(kept, mined, judged_passages(*told))
+    answered = kept.join(positives, on="query_id", how="semi", maintain_order="left")
+    unanswered = kept.join(positives, on="query_id", how="anti").with_columns(reason=pl.lit("no_relevant_passage"))
+    standing = negatives.join(answered, on="query_id", how="semi", maintain_order="left")
+    graded, regraded = apply_similarity(pairs, said.answers)
+    left_out = pl.concat([bad, unanswered.select(bad.columns)])
+    return Curated(answered, positives, standing, graded, left_out, mined.height - standing.height, regraded)
+
+
+def agreement(said: Judgements, params: CurateParams) -> dict[str, Any]:
+    """Return Krippendorff's alpha of every question that people answer by choice, with its interval.
+
+    Whether a passage is relevant is compared on the candidates alone: nearly everybody marks the query's own passage.
+    """
+
+    def measured(units: pl.DataFrame, level: Level) -> dict[str, Any]:
+        return asdict(alpha(units, level, params.seed, params.replicates))
+
+    whole = said.answers.with_columns(unit_id="question")
+    graded = whole.filter(pl.col("question") == "similarity").with_columns(pl.col("value").cast(pl.Float64))
     return {
-        name: asdict(alpha(frame.select(columns), level, params.seed, params.replicates))
-        for name, (frame, level) in asked.items()
+        "query_quality": measured(whole.filter(pl.col("question") == "query_quality"), "nominal"),
+        "relevant": measured(passage_units(marked_passages(said.answers), said.records), "nominal"),
+        "similarity": measured(graded, "interval"),
     }
 
 
@@ -70,62 +130,72 @@ def audited(answers: pl.DataFrame, records: pl.DataFrame, queue: pl.DataFrame) -
     )
 
 
-def ties(answers: pl.DataFrame, records: pl.DataFrame) -> dict[str, int]:
-    """Return how many questions were left open because the votes tie."""
-    counted = {name: resolve(answers, name)["value"].null_count() for name in ("query_quality", "rewrite")}
-    return counted | {"relevant": relevance(answers, records)["relevant"].null_count()}
+def false_negatives(answers: pl.DataFrame, records: pl.DataFrame, queue: pl.DataFrame) -> Rate:
+    """Return the rate of false negatives among all mined negatives, from the audit sample alone."""
+    population = records.filter(pl.col("mined").list.any())["stratum"].value_counts().sort("stratum")
+    return false_negative_rate(audited(answers, records, queue), dict(population.iter_rows()))
+
+
+def counts(said: Judgements, curated: Curated) -> dict[str, Any]:
+    """Return how much people said and what it changed."""
+    matched = said.answers.join(
+        pl.concat([said.records.select("record_id"), curated.pairs.select(record_id="pair_id")]),
+        on="record_id",
+        how="semi",
+    )
+    told = (said.answers, said.records)
+    return {
+        "answers": said.answers.height,
+        "annotators": said.answers["annotator"].n_unique(),
+        "records_judged": matched["record_id"].n_unique(),
+        "answers_that_no_longer_fit": said.answers.height - matched.height,
+        "ties_left_out": {
+            "query_quality": quality(*told)["quality"].null_count(),
+            "rewrite": rewrites(*told)["rewrite"].null_count(),
+            "relevant": judged_passages(*told)["relevant"].null_count(),
+        },
+        "queries_out": reasons(curated.left_out),
+        "queries_rewritten": curated.queries["rewritten_from"].count(),
+        "negatives_promoted": curated.positives.filter(pl.col("source") == "judged").height,
+        "negatives_out": curated.negatives_out,
+        "pairs_regraded": curated.regraded,
+    }
+
+
+def write(curated: Curated, broken: pl.DataFrame) -> None:
+    """Write the tables, with the queries and the lines that were left out."""
+    sources = pl.col("source").cast(pl.Enum(["own", "judged"]))
+    left_out = pl.concat([broken, rejected(curated.left_out, "query", "query_id", detail="passage_id")])
+    write_table(curated.queries, OUT / "queries.parquet", CuratedQuery)
+    write_table(curated.positives.with_columns(sources), OUT / "positives.parquet", Positive)
+    write_table(curated.negatives, OUT / "negatives.parquet", Negative)
+    write_table(curated.pairs, OUT / "pairs.parquet", SentencePair)
+    write_table(left_out.sort(pl.all()), OUT / "rejected.parquet", Rejected)
 
 
 def main() -> None:
     params = CurateParams.load()
-    queries = read_table("data/filtered/queries.parquet", FoundQuery)
     mined = read_table("data/mined/candidates.parquet", Candidate).filter(pl.col("verdict") == "negative")
+    queries = read_table("data/filtered/queries.parquet", FoundQuery)
     records = read_table("data/queue/records.parquet", ReviewRecord)
     queue = read_table("data/queue/retrieval.parquet", QueueItem)
     pairs = read_table("data/prepared/pairs.parquet", SentencePair)
     answers, broken = read_answers(ANNOTATIONS)
-    shown = ["record_id", "query", "passage_id", "candidates"]
-    current = records.select(shown)
-    known = pl.concat([current, read_shown_records(ANNOTATIONS).join(current, on="record_id", how="anti")])
-
-    kept, bad = apply_quality(queries, quality(answers, known), rewrites(answers, known))
-    positives, negatives = apply_relevance(kept, mined, judged_passages(answers, known))
-    answered = kept.filter(pl.col("query_id").is_in(positives["query_id"].implode()))
-    unanswered = kept.join(answered, on="query_id", how="anti").with_columns(reason=pl.lit("no_relevant_passage"))
-    graded, regraded = apply_similarity(pairs, answers)
-    standing = pl.col("query_id").is_in(answered["query_id"].implode())
-    left_out = pl.concat(
-        [broken, *(rejected(frame, "query", "query_id", detail="passage_id") for frame in (bad, unanswered))]
-    )
-
-    write_table(answered, OUT / "queries.parquet", CuratedQuery)
-    write_table(
-        positives.with_columns(pl.col("source").cast(pl.Enum(["own", "judged"]))), OUT / "positives.parquet", Positive
-    )
-    write_table(negatives.filter(standing), OUT / "negatives.parquet", Negative)
-    write_table(graded, OUT / "pairs.parquet", SentencePair)
-    write_table(left_out.sort(pl.all()), OUT / "rejected.parquet", Rejected)
-    population = dict(records.filter(pl.col("mined").list.any())["stratum"].value_counts().sort("stratum").iter_rows())
-    matched = answers["record_id"].is_in({*known["record_id"], *pairs["pair_id"]})
+    earlier = read_shown_records(ANNOTATIONS).join(records, on="record_id", how="anti")
+    said = Judgements(answers, pl.concat([records.select(SHOWN), earlier.select(SHOWN)]))
+    curated = curate(queries, mined, pairs, said)
+    write(curated, broken)
     report = {
-        "answers": answers.height,
-        "annotators": answers["annotator"].n_unique(),
-        "records_judged": answers.filter(matched)["record_id"].n_unique(),
-        "answers_that_no_longer_fit": int((~matched).sum()),
+        **counts(said, curated),
         "lines_left_out": reasons(broken),
-        "ties_left_out": ties(answers, known),
-        "queries_out": reasons(pl.concat([bad.select("reason"), unanswered.select("reason")])),
-        "queries_rewritten": answered["rewritten_from"].count(),
-        "negatives_promoted": positives.filter(pl.col("source") == "judged").height,
-        "negatives_out": mined.height - negatives.filter(standing).height,
-        "pairs_regraded": regraded,
-        "agreement": agreement(answers, known, params),
-        "false_negative_rate": asdict(false_negative_rate(audited(answers, records, queue), population)),
+        "agreement": agreement(said, params),
+        "false_negative_rate": asdict(false_negatives(answers, records, queue)),
     }
     write_json(report, "reports/curation.json")
-    say(
-        f"curate: {answers.height} answers applied; {answered.height} queries, {positives.height} positives, {negatives.height} negatives"
+    left = (
+        f"{curated.queries.height} queries, {curated.positives.height} positives, {curated.negatives.height} negatives"
     )
+    say(f"curate: {answers.height} answers applied; {left}")
 
 
 if __name__ == "__main__":

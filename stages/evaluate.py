@@ -30,6 +30,7 @@ from nestling.tables.io import read_table, write_json, write_table
 
 OUT, MODELS = Path("data/scores"), {"base": Path("models/base"), "tuned": Path("models/tuned")}
 SUITES, HELDOUT = Path("data/suites"), Path("data/heldout")
+OWN = "heldout"  # the suite of the set's own held-out queries
 QUERY_SCORE = {
     "suite": pl.String,
     "system": pl.String,
@@ -119,6 +120,8 @@ def tree(queries: pl.DataFrame, pairs: pl.DataFrame) -> dict[str, Any]:
         place.update({metric: round(cells[suite, system, dim, metric], 6) for metric in METRICS})
     for (suite, system, dim), group in _grouped(pairs):
         cosine, gold = group["cosine"].to_numpy(), group["score"].to_numpy()
+        if not np.ptp(cosine):
+            raise UserError(f"{system} finds the pairs of the STS suite {suite} all equally similar: does it know their words?")
         place = found["sts"].setdefault(suite, {}).setdefault(system, {})
         place[str(dim)] = {"spearman": round(spearman(cosine, gold), 6), "pearson": round(pearson(cosine, gold), 6)}
     return found
@@ -175,7 +178,7 @@ def _compare_pairs(scores: pl.DataFrame, dim: int, params: EvaluateParams) -> di
     gap = paired_correlation_difference(*columns, gold, params.seed, params.replicates)
     difference = {"mean": gap.difference, "low": gap.low, "high": gap.high, "p": gap.p}
     return {
-        "tuned": round(gap.tuned, 6),
+        "tuned": [round(number, 6) for number in (gap.tuned, *gap.tuned_interval)],
         "pairs": gap.pairs,
         "minus_base": {name: round(value, 6) for name, value in difference.items()},
     }
@@ -191,17 +194,22 @@ def read_suites() -> tuple[list[Suite], pl.DataFrame]:
         [read_table(SUITES / "qrels.parquet", SuiteQrel), read_table(HELDOUT / "qrels.parquet", SuiteQrel)]
     )
     own = passages.sort("document_id", "start").select(
-        suite=pl.lit("heldout"),
+        suite=pl.lit(OWN),
         document_id="document_id",
         part=pl.int_range(pl.len(), dtype=pl.UInt32).over("document_id"),
         text="text",
         own=pl.lit(False),
     )
-    documents = pl.concat([read_table(SUITES / "documents.parquet", SuiteDocument), own])
-    suites = make_suites(documents, queries, qrels)
+    brought = read_table(SUITES / "documents.parquet", SuiteDocument)
+    if OWN in brought["suite"]:
+        raise UserError(f"a suite may not be called {OWN}, as the set's own held-out queries are: rename its folder")
+    suites = make_suites(pl.concat([brought, own]), queries, qrels)
     pairs = read_table(SUITES / "pairs.parquet", SuitePair)
     if not suites and pairs.is_empty():
         raise UserError("there is nothing to evaluate on: bring a suite (eval/) or raise prepare.test_share")
+    for suite, graded in pairs.sort("suite").group_by("suite", maintain_order=True):
+        if graded["score"].n_unique() < 2:
+            raise UserError(f"the pairs of the STS suite {suite[0]} are all graded alike: there is nothing to compare with")
     return suites, pairs
 
 
@@ -219,10 +227,11 @@ def main() -> None:
         if pairs.height:
             cosines += score_pairs(pairs, system, encoder, dims)
     scores, pair_scores = pl.concat([pl.DataFrame(schema=QUERY_SCORE), *queries]), pl.concat(cosines)
+    metrics, compared = tree(scores, pair_scores), significance(scores, pair_scores, params)
     write_table(scores, OUT / "queries.parquet", QueryScore)
     write_table(pair_scores, OUT / "pairs.parquet", PairScore)
-    write_json(tree(scores, pair_scores), "reports/metrics.json")
-    write_json(significance(scores, pair_scores, params), "reports/significance.json")
+    write_json(metrics, "reports/metrics.json")
+    write_json(compared, "reports/significance.json")
     say(f"evaluate: {len(suites)} retrieval suites, {pairs['suite'].n_unique()} STS suites at {dims} dimensions")
 
 

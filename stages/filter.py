@@ -67,18 +67,19 @@ def copied_share(query: str, passage: str) -> float:
 
 
 def judge(ranked: pl.DataFrame, params: FilterParams) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Split queries into found and lost; of queries with the same words the best ranked stays."""
+    """Split queries into found and lost; of the same words a trusted one stays, else the best ranked."""
     size = pl.col("text").str.split(" ").list.len()
     same = pl.col("text").map_elements(lambda text: " ".join(words(text)) or text, return_dtype=pl.String)
-    ordered = ranked.sort("rank", "query_id").with_columns(first=same.is_first_distinct())
-    return sieve(
-        ordered,
+    trusted = pl.col("origin").is_in(params.trusted_origins)
+    kept, lost = sieve(
+        ranked.sort(~trusted, "rank", "query_id"),
         {
-            "not_found": (pl.col("rank") <= params.max_rank) | pl.col("origin").is_in(params.trusted_origins),
+            "not_found": (pl.col("rank") <= params.max_rank) | trusted,
             "copied": (pl.col("copied") <= params.max_copied) | (size < params.copied_from_words),
-            "duplicate": pl.col("first"),
         },
     )
+    found, doubled = sieve(kept, {"duplicate": same.is_first_distinct()})
+    return found, pl.concat([lost, doubled])
 
 
 def main() -> None:

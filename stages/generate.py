@@ -59,8 +59,10 @@ class GenerateParams(StageParams, section="generate", shared=("seed",)):
 
 
 def from_recorded(passages: pl.DataFrame, recorded: pl.DataFrame) -> pl.DataFrame:
-    """Return recorded queries beside every passage of the documents that they name."""
-    named = recorded.join(passages.select("document_id", "passage_id"), on="document_id")
+    """Return recorded queries beside every passage of the documents that they name; null where none is left."""
+    named = recorded.join(
+        passages.select("document_id", "passage_id"), on="document_id", how="left", maintain_order="left_right"
+    )
     return named.select("text", origin=pl.lit("recorded"), kind=pl.lit("recorded"), passage_id="passage_id")
 
 
@@ -103,7 +105,7 @@ def tidy(rows: pl.DataFrame, passages: pl.DataFrame, params: GenerateParams) -> 
     texts = [one_line(text) for text in rows["text"]]
     about = passages.select("passage_id", "language", "split", "document_id")
     marked = rows.with_columns(text=pl.Series(texts, dtype=pl.String)).join(
-        about, on="passage_id", maintain_order="left"
+        about, on="passage_id", how="left", maintain_order="left"
     )
     # a recorded query is one query whichever passages may answer it; any other belongs to its own passage
     owner = pl.when(pl.col("origin") == "recorded").then(pl.lit("")).otherwise(pl.col("passage_id"))
@@ -112,10 +114,14 @@ def tidy(rows: pl.DataFrame, passages: pl.DataFrame, params: GenerateParams) -> 
             lambda row: content_id(row["text"], row["owner"]), return_dtype=pl.String
         ),
         words=pl.col("text").str.split(" ").list.len(),
-    ).with_columns(split=pl.col("split").max().over("query_id"), language=pl.col("language").first().over("query_id"))
+    ).with_columns(
+        split=pl.col("split").max().over("query_id"),
+        language=pl.col("language").drop_nulls().first().over("query_id"),
+    )
     return sieve(
         named,
         {
+            "no_passage": pl.col("document_id").is_not_null(),  # nothing of the document that it names was kept
             "empty": pl.col("text").str.len_chars() > 0,
             "too_short": pl.col("words") >= params.min_words,
             "too_long": pl.col("words") <= params.max_words,

@@ -1,7 +1,8 @@
 """Mine hard negatives: passages that the current encoder ranks high for a query that they do not answer.
 
 Every hit gets a verdict. A hit within a margin of the positive is likely a false negative and is left out
-(NV-Retriever, Moreira et al. 2024). A query keeps as many negatives as there are; none is dropped for want of the last one.
+(NV-Retriever, Moreira et al. 2024). A query keeps as many negatives as there are; none is dropped for want of the last
+one.
 
 Reads   data/prepared/passages.parquet (Passage), data/filtered/queries.parquet (FoundQuery),
         data/generated/answerable.parquet (Answerable), the current encoder's folder

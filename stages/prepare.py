@@ -6,7 +6,9 @@ Writes  data/prepared/passages.parquet (Passage), recorded.parquet (RecordedQuer
         reports/prepare.json
 """
 
+from collections.abc import Iterable
 from pathlib import Path
+from unicodedata import category
 
 import polars as pl
 from pydantic import Field, PositiveInt
@@ -106,7 +108,7 @@ def judge(passages: pl.DataFrame, params: PrepareParams) -> tuple[pl.DataFrame, 
 
 def _letters(text: str) -> float:
     solid = "".join(text.split())
-    return sum(character.isalpha() for character in solid) / len(solid) if solid else 0.0
+    return sum(sign.isalpha() or category(sign).startswith("M") for sign in solid) / len(solid) if solid else 0.0
 
 
 def _distinct(text: str) -> float:
@@ -118,8 +120,8 @@ def drop_duplicates(passages: pl.DataFrame, threshold: float) -> tuple[pl.DataFr
     """Keep the first of exact and near duplicates; documents that share one get the same `group_id`."""
     texts = passages["body"].to_list()
     keys = [" ".join(words(text)) or text for text in texts]
-    first = {key: place for place, key in reversed(list(enumerate(keys)))}
-    exact = [first[key] for key in keys]
+    # one's title may be another's first line: then the whole texts are alike
+    exact = groups(len(texts), [*enumerate(_first_alike(keys)), *enumerate(_first_alike(passages["text"]))])
     unique = [place for place, original in enumerate(exact) if place == original]
     pairs = near_duplicates([texts[place] for place in unique], threshold)
     near = groups(len(unique), [(pair.left, pair.right) for pair in pairs])
@@ -132,6 +134,11 @@ def drop_duplicates(passages: pl.DataFrame, threshold: float) -> tuple[pl.DataFr
         kept=pl.Series(original, dtype=pl.Int64) == pl.int_range(passages.height, eager=True),
     )
     return sieve(marked, {"exact_duplicate": pl.col("exact"), "near_duplicate": pl.col("kept")})
+
+
+def _first_alike(texts: Iterable[str]) -> list[int]:
+    first: dict[str, int] = {}
+    return [first.setdefault(text, place) for place, text in enumerate(texts)]
 
 
 def _document_groups(document_ids: list[str], original: list[int]) -> list[str]:
@@ -196,6 +203,22 @@ def _clean_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def clean_recorded(recorded: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the recorded queries cleaned, on one line each, and those of which nothing is left (Rejected)."""
+    kept, blank = sieve(_clean_queries(recorded), {"empty": pl.col("text").str.len_chars() > 0})
+    return kept, rejected(blank, "query", "query_id", detail="document_id")
+
+
+def _clean_queries(queries: pl.DataFrame) -> pl.DataFrame:
+    return queries.with_columns(text=pl.Series([one_line(text) for text in queries["text"]], dtype=pl.String))
+
+
+def suite_queries(suites: Suites) -> pl.DataFrame:
+    """Return the table SuiteQuery, cleaned as recorded queries are, but none is dropped."""
+    cleaned = _clean_queries(suites.queries)["text"]
+    return suites.queries.with_columns(text=pl.when(cleaned != "").then(cleaned).otherwise("text"))
+
+
 def suite_documents(suites: Suites, documents: pl.DataFrame, params: PrepareParams) -> pl.DataFrame:
     """Return the table SuiteDocument: each suite's own corpus or the set's, whole: an evaluation drops nothing."""
     own = clean_documents(suites.documents, params.languages)
@@ -221,7 +244,7 @@ def count(documents: int, passages: pl.DataFrame, pairs: pl.DataFrame, left_out:
     return {
         "documents": documents,
         "passages": dict(sorted(passages["split"].cast(pl.String).value_counts().iter_rows())),
-        "words_per_passage": round(passages["body"].str.split(" ").list.len().mean() or 0.0, 1),  # type: ignore[operator, arg-type]
+        "words_per_passage": round(passages["body"].str.split(" ").list.len().mean() or 0.0, 1),  # type: ignore[arg-type]
         "languages": dict(sorted(passages["language"].value_counts().iter_rows())),
         "pairs": dict(sorted(pairs["split"].cast(pl.String).value_counts().iter_rows())),
         "rejected": {
@@ -236,25 +259,22 @@ def main() -> None:
     raw, unread = read_documents(folder, int(params.max_document_mb * 1_000_000))
     documents = clean_documents(raw, params.languages)
     passages, unfit = make_passages(documents, params)
-    recorded, unmatched = read_recorded(folder, set(raw["document_id"]))
+    pointed, unmatched = read_recorded(folder, set(raw["document_id"]))
+    recorded, unasked = clean_recorded(pointed)
     graded, unscored = read_sts(folder)
     pairs, doubled = make_pairs(graded, params)
     suites = read_suites(folder, set(raw["document_id"]))
-    left_out = pl.concat([unread, unfit, unmatched, unscored, doubled, suites.rejected])
+    left_out = pl.concat([unread, unfit, unmatched, unasked, unscored, doubled, suites.rejected])
     if passages.is_empty():
         why = ", ".join(f"{number} {reason}" for reason, number in reasons(left_out).items())
         raise UserError(f"{folder} leaves no passage ({why}): check shared.languages and the section prepare")
 
     write_table(passages, OUT / "passages.parquet", Passage)
-    write_table(
-        recorded.with_columns(pl.col("text").map_elements(one_line, return_dtype=pl.String)),
-        OUT / "recorded.parquet",
-        RecordedQuery,
-    )
+    write_table(recorded, OUT / "recorded.parquet", RecordedQuery)
     write_table(pairs, OUT / "pairs.parquet", SentencePair)
     write_table(left_out.sort(pl.all()), OUT / "rejected.parquet", Rejected)
     write_table(suite_documents(suites, documents, params), SUITES / "documents.parquet", SuiteDocument)
-    write_table(suites.queries, SUITES / "queries.parquet", SuiteQuery)
+    write_table(suite_queries(suites), SUITES / "queries.parquet", SuiteQuery)
     write_table(suites.qrels, SUITES / "qrels.parquet", SuiteQrel)
     write_table(suite_pairs(suites.pairs), SUITES / "pairs.parquet", SuitePair)
     report = count(raw.height, passages, pairs, left_out)

@@ -33,7 +33,7 @@ class SelectParams(StageParams, section="select", shared=("seed", "current", "en
     seed: int
     current: str
     encode: EncodeParams
-    candidates: PositiveInt  # passages shown beside the query's own
+    candidates: PositiveInt  # passages shown beside the query's own; always all that were mined
     audit: NonNegativeInt  # queries of the random sample
     strata: PositiveInt  # of the audit, by margin
     active: NonNegativeInt  # queries where people's time changes most
@@ -69,12 +69,14 @@ def rank_active(records: pl.DataFrame, candidates: pl.DataFrame, clusters: pl.Da
     of filter and miner: the share of shown candidates that outscore the passage the filter took for the answer.
     """
     outscored = (
-        candidates.filter(pl.col("verdict").is_in(["negative", "margin"]))
+        records.select("query_id", passage_id="candidates")
+        .explode("passage_id")
+        .join(candidates, on=["query_id", "passage_id"])
         .group_by("query_id")
         .agg(above=(pl.col("score") > pl.col("positive_score")).sum())
     )
     closeness = 1 - (pl.col("margin").rank() - 1) / pl.max_horizontal(pl.col("margin").count() - 1, 1)
-    above = pl.min_horizontal(pl.col("above").fill_null(0), pl.col("candidates").list.len())
+    above = pl.col("above").fill_null(0)
     worth = closeness.fill_null(0.0) + above / pl.max_horizontal(pl.col("candidates").list.len(), 1)
     return (
         records.filter(pl.col("candidates").list.len() > 0)

@@ -28,7 +28,7 @@ from nestling.training.dev import DevEvaluator
 from nestling.training.examples import retrieval_examples, sts_examples
 from nestling.training.objectives import RANKING, Weighted, build_loss
 from nestling.training.phases import PhaseParams, TaskParams, Work, check_precision, train_phase
-from nestling.training.vocabulary import grown
+from nestling.training.vocabulary import FoldingParams, folded_in
 
 BASE, OUT, LOGS = Path("models/base"), Path("models/tuned"), Path("reports/training")
 SETS = Path("data/balanced")
@@ -41,7 +41,7 @@ class TrainParams(StageParams, section="train", shared=("seed", "current")):
     dims: list[PositiveInt] = Field(min_length=1)  # largest first
     weights: list[float]
     precision: Precision
-    new_features: float = Field(ge=0)  # static encoders: weight of what only queries hold, against a word of one passage
+    folding: FoldingParams  # of queries' words into a static encoder, before training
     dev_passages: PositiveInt  # passages that dev queries search, at most
     phases: list[PhaseParams] = Field(min_length=1)
 
@@ -109,13 +109,14 @@ def folded(model: SentenceTransformer) -> SentenceTransformer:
 
 
 def started(params: TrainParams) -> SentenceTransformer:
-    """Return the base encoder as training begins: a static one with the words that only training queries hold."""
+    """Return the base encoder as training begins: a static one with the words of those who ask folded in."""
     model = load_encoder(BASE)
     check(params, model)
     if not isinstance(model[0], StaticBag):
         return model
-    rows = read_table(SETS / "retrieval/train.parquet", RetrievalRow).filter(pl.col("copy") == 0)
-    bag = grown(model[0], rows["anchor"].to_list(), rows["positive"].to_list(), params.new_features)
+    rows = read_table(SETS / "retrieval/train.parquet", RetrievalRow)
+    told = rows.filter(pl.col("origin").is_in(params.folding.origins))
+    bag = folded_in(model[0], told["anchor"].to_list(), told["positive"].to_list(), params.folding)
     return SentenceTransformer(modules=[bag], device="cpu", similarity_fn_name="cosine")
 
 

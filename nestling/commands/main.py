@@ -6,6 +6,7 @@ import typer
 
 from nestling.cli import one_sentence
 from nestling.commands import add
+from nestling.commands.promote import promote
 
 app = typer.Typer(
     name="nestling",
@@ -15,6 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(add.app, name="add")
+app.command()(promote)
 
 
 @app.callback()

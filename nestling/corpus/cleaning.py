@@ -5,11 +5,12 @@ import unicodedata
 
 import ftfy
 
-# max_decode_length: ftfy repairs longer texts in pieces anyway; explain=False spares the work of saying what it did
+# explain=False spares the work of saying what it did
 _REPAIR = ftfy.TextFixerConfig(explain=False, unescape_html="auto", normalization="NFC")
 _BLANKS = re.compile(r"[^\S\n]+")
 _EMPTY_LINES = re.compile(r"\n\s*\n+")
-_WORD = re.compile(r"\w+")
+_SIGNS = "".join(sign for sign in map(chr, range(0x300, 0x10000)) if unicodedata.category(sign).startswith("M"))
+_WORD = re.compile(rf"\w[\w{_SIGNS}]*")  # \w alone takes no vowel sign, and would cut up Hindi, Tamil, vowelled Arabic
 _MARKS = re.compile("[\u0300-\u036f]")
 
 

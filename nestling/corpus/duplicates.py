@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import cast
 
 from datasketch import MinHash, MinHashLSH
 
 from nestling.corpus.cleaning import words
 
 _PERMUTATIONS = 128
+_FINEST = 0.99  # above it MinHash has no two bands to compare; the exact similarity decides in any case
 _SEED = 1  # of the hash family; it decides which pairs are looked at, not which are duplicates
 
 
@@ -61,7 +63,7 @@ def _alike(left: list[frozenset[str]], right: list[frozenset[str]], threshold: f
     if not left or not right:
         return
     index = MinHashLSH(
-        threshold=threshold, num_perm=_PERMUTATIONS, weights=(0.1, 0.9)
+        threshold=min(threshold, _FINEST), num_perm=_PERMUTATIONS, weights=(0.1, 0.9)
     )  # misses cost, false hits do not
     sketches = _sketches(left)
     exact: dict[frozenset[str], int] = {}
@@ -73,7 +75,7 @@ def _alike(left: list[frozenset[str]], right: list[frozenset[str]], threshold: f
     for place, bag in enumerate(left):
         copies.setdefault(exact[bag], []).append(place)
     for place, (bag, sketch) in enumerate(zip(right, sketches if right is left else _sketches(right), strict=True)):
-        for first in sorted(index.query(sketch)):
+        for first in sorted(cast("list[int]", index.query(sketch))):
             similarity = len(left[first] & bag) / len(left[first] | bag)
             if similarity >= threshold:
                 yield from (Pair(copy, place, similarity) for copy in copies[first])

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import cache
 
-from lingua import IsoCode639_1, Language, LanguageDetector, LanguageDetectorBuilder
+from lingua import Language, LanguageDetector, LanguageDetectorBuilder
 
 from nestling.errors import UserError
 
@@ -21,12 +21,13 @@ def language(code: str) -> Language:
     Raises:
         UserError: there is no such language.
     """
-    try:
-        return Language.from_iso_code_639_1(IsoCode639_1.from_str(code))
-    except (ValueError, AttributeError):
+    found = next((entry for entry in Language.all() if entry.iso_code_639_1.name.lower() == code), None)
+    if found is None:
         raise UserError(
-            f"{code!r} is not an ISO 639-1 language code that can be recognised: write it, pt, es, en ..."
-        ) from None
+            f"shared.languages holds {code!r}, which is no ISO 639-1 code of a language that can be recognised: "
+            f"there are {', '.join(sorted(entry.iso_code_639_1.name.lower() for entry in Language.all()))}"
+        )
+    return found
 
 
 def best_language(texts: Sequence[str], wanted: Sequence[str]) -> list[tuple[str, float]]:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sentencex import get_sentence_boundaries
+from sentencex import get_sentence_boundaries  # type: ignore[attr-defined]  # made in Rust, without types
 
-_PIECE = 200_000  # characters handed to the sentence splitter at once, so that a huge document stays cheap
+_PIECE = 12_000  # characters handed to the sentence splitter at once: its work grows with their square
 
 
 @dataclass(frozen=True)
@@ -56,25 +56,30 @@ def sentences_of(text: str, language: str) -> list[str]:
 
 
 def _sentences(text: str, language: str) -> Iterator[Span]:
-    for begin, end in _pieces(text):
-        for found in get_sentence_boundaries(language, text[begin:end]):
-            raw = text[begin + found["start_index"] : begin + found["end_index"]]
-            body = raw.strip()
-            if body:
-                start = begin + found["start_index"] + raw.index(body)
-                yield Span(start, start + len(body), len(body.split()))
-
-
-def _pieces(text: str) -> Iterator[tuple[int, int]]:
     begin = 0
-    while len(text) - begin > _PIECE:
-        border = text.rfind("\n", begin + 1, begin + _PIECE)
-        if border < 0:
-            border = text.rfind(" ", begin + 1, begin + _PIECE)
-        end = border if border > 0 else begin + _PIECE
-        yield begin, end
+    while begin < len(text):
+        end = _border(text, begin)
+        found = [
+            (begin + part["start_index"], begin + part["end_index"])
+            for part in get_sentence_boundaries(language, text[begin:end])
+        ]
+        if end < len(text) and found and found[-1][0] > begin:
+            end, _ = found.pop()  # the last sentence may go on behind the border: it is read again
+        for first, last in found:
+            body = text[first:last].strip()
+            if body:
+                start = text.index(body, first)
+                yield Span(start, start + len(body), len(body.split()))
         begin = end
-    yield begin, len(text)
+
+
+def _border(text: str, begin: int) -> int:
+    """Return where the piece that begins at `begin` ends: with the text, at a blank, or amid a huge word."""
+    limit = begin + _PIECE
+    if limit >= len(text):
+        return len(text)
+    blank = max(text.rfind(" ", begin + 1, limit), text.rfind("\n", begin + 1, limit))
+    return blank if blank > 0 else limit
 
 
 def _shorten(text: str, span: Span, max_words: int) -> list[Span]:

@@ -58,6 +58,7 @@ class CorrelationDifference:
         high: upper end of the 95% interval of the difference.
         pairs: how many were compared.
         p: two-sided; the smaller share of resamples at or beyond zero, doubled.
+        tuned_interval: the 95% interval of `tuned` itself.
     """
 
     tuned: float
@@ -67,6 +68,7 @@ class CorrelationDifference:
     high: float
     pairs: int
     p: float
+    tuned_interval: tuple[float, float]
 
 
 def resamples(size: int, seed: int, replicates: int, cells: int = CELLS) -> Iterator[np.ndarray]:
@@ -159,11 +161,14 @@ def paired_correlation_difference(
     found = []
     for counts in resamples(len(gold), seed, replicates, CELLS // 8):  # some eight arrays of a block's size at once
         ours, theirs, truth = (rating(counts) for rating in rate)
-        found.append(_correlation(counts, ours, truth) - _correlation(counts, theirs, truth))
-    differences = np.concatenate(found)
-    differences = differences[np.isfinite(differences)]
+        found.append(np.stack([_correlation(counts, ours, truth), _correlation(counts, theirs, truth)]))
+    both = np.concatenate(found, axis=1)
+    both = both[:, np.isfinite(both).all(axis=0)]
+    differences = both[0] - both[1]
     low, high = _percentiles(differences)
-    return CorrelationDifference(tuned, base, tuned - base, low, high, len(gold), _p(differences))
+    return CorrelationDifference(
+        tuned, base, tuned - base, low, high, len(gold), _p(differences), _percentiles(both[0])
+    )
 
 
 class _MiddleRanks:

@@ -11,9 +11,10 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import stopwordsiso
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from nestling.corpus.cleaning import words
 from nestling.corpus.ids import content_id
@@ -33,6 +34,13 @@ class ExtractiveParams(Strict):
     max_words: PositiveInt
     inflect_share: float = Field(ge=0, le=1)  # words changed for one with the same beginning
     function_words: NonNegativeInt  # at most so many before a keyword query
+
+    @model_validator(mode="after")
+    def length_is_a_range(self) -> Self:
+        """Refuse a longest query shorter than the shortest."""
+        if self.min_words > self.max_words:
+            raise ValueError(f"min_words is {self.min_words}, which is more than max_words, {self.max_words}")
+        return self
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,7 @@ class Extractor:
         frequency = Counter(word for source in sources for word in set(words(f"{source.title} {source.body}")))
         total = len(sources)
         self.rarity = {word: math.log1p((total - n + 0.5) / (n + 0.5)) for word, n in frequency.items()}
+        self.unseen = math.log1p((total + 0.5) / 0.5)  # a part of a word so long that it was cut
         self.families: dict[str, list[str]] = defaultdict(list)
         for word in sorted(frequency):
             self.families[_stem(word)].append(word)
@@ -108,19 +117,22 @@ class Extractor:
         content = [word for word in dict.fromkeys(sentence) if word not in stops]
         size = draw.randint(self.params.min_words, self.params.max_words)
         # Efraimidis and Spirakis (2006): the largest u^(1/w) are a weighted sample without replacement
-        keys = {word: draw.random() ** (1 / max(self.rarity[word], 1e-9) ** 0.5) for word in content}
+        keys = {word: draw.random() ** (1 / max(self._rarity(word), 1e-9) ** 0.5) for word in content}
         chosen = set(sorted(content, key=lambda word: -keys[word])[:size])
         asked = [self._inflected(word, draw) for word in content if word in chosen]
         present = sorted({word for word in sentence if word in stops})
         front = draw.sample(present, min(len(present), draw.randint(0, self.params.function_words)))
         return front + asked
 
+    def _rarity(self, word: str) -> float:
+        return self.rarity.get(word, self.unseen)
+
     def _inflected(self, word: str, draw: random.Random) -> str:
         family = [other for other in self.families[_stem(word)] if other != word and abs(len(other) - len(word)) <= 3]
         return draw.choice(family) if family and draw.random() < self.params.inflect_share else word
 
     def _cloze(self, sentence: list[str], stops: frozenset[str]) -> list[str]:
-        rarest = max((word for word in sentence if word not in stops), key=lambda word: (self.rarity[word], word))
+        rarest = max((word for word in sentence if word not in stops), key=lambda word: (self._rarity(word), word))
         return [word for word in sentence if word != rarest]
 
     def _title(

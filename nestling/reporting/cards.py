@@ -29,7 +29,16 @@ def data_card(name: str, numbers: Mapping[str, Any], licences: Sequence[str]) ->
         ],
     }
     header = ["set", "train rows", "distinct", "factor", "dev rows"]
-    counted = [[kind, *(str(numbers[kind][key]) for key in ("rows", "unique", "factor", "dev"))] for kind in _SETS]
+    counted = [
+        [
+            kind,
+            *(
+                "-" if numbers[kind][key] is None else str(numbers[kind][key])
+                for key in ("rows", "unique", "factor", "dev")
+            ),
+        ]
+        for kind in _SETS
+    ]
     return f"""{front_matter(head)}
 
 # {escape(name)}, balanced

@@ -9,7 +9,8 @@ HELDOUT = "heldout"
 WRITTEN = "recorded"  # the one origin whose queries people wrote
 STATIC = (
     "A static encoder knows no word order (who does what to whom is lost), and nothing of a word that it never saw in "
-    "the corpus, beyond the parts that it shares with others; a query of nothing but such words has no direction."
+    "corpus or training queries, beyond the parts it shares with others; a query of nothing but such words has no "
+    "direction."
 )
 
 

@@ -32,6 +32,7 @@ def escape(text: str, limit: int | None = None) -> str:
     whole = plain(text)
     shown = whole if limit is None or len(whole) <= limit else f"{whole[:limit].rstrip()} ..."
     safe = "".join(one if one.isalnum() or one in _HARMLESS or ord(one) > 127 else f"&#{ord(one)};" for one in shown)
+    safe = re.sub(r"(?<=[^\W_])&#95;(?=[^\W_])", "_", safe)  # within a word it marks nothing
     # in a paragraph's front it would begin a list
     first = re.sub(r"^(\d*)([-.:)])", lambda found: f"{found[1]}&#{ord(found[2])};", safe)
     return re.sub(r"(?i)(?<=www)\.", "&#46;", first)  # a bare address would become a link

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any
 
 import polars as pl
-import yaml
 
 from nestling.reporting.limits import limits_section
-from nestling.reporting.markdown import escape, fenced, front_matter, hub_licences, label, table
+from nestling.reporting.markdown import escape, fenced, front_matter, hub_licences, table
+from nestling.reporting.provenance import data_section, review_section
+from nestling.reporting.recipe import encoder_kind, recipe_section
 from nestling.reporting.results import LABELS, NDCG, SPEARMAN, SuiteResult, results_section
 
 SHOWN = 300  # characters of a quoted text
@@ -57,9 +57,9 @@ def model_card(facts: Facts) -> str:
     sections = {
         "Use": _use(kind, dims),
         "Results": _results(facts),
-        "Recipe": _recipe(facts),
-        "Data": _data(facts),
-        "Review": _review(facts.reports["curation"]),
+        "Recipe": recipe_section(facts.recipe, facts.reports, facts.seed),
+        "Data": data_section(facts.funnel, facts.reports, facts.licences),
+        "Review": review_section(facts.reports["curation"]),
         "Limits": limits_section(kind, facts.reports["prepare"]["languages"], facts.results, facts.heldout),
         "Reproduce": _reproduce(),
     }
@@ -102,14 +102,9 @@ def _what(facts: Facts) -> str:
     return (
         f"Maps a text to a vector whose first numbers are a vector of their own (Matryoshka): {dims} dimensions were "
         f"trained and measured. Raised by nestling on the set {escape(facts.name)} from a "
-        f"{_kind(facts.recipe['base']['encoder'])}: {base['dims']} dimensions, {base['parameters']:,} parameters."
+        f"{encoder_kind(facts.recipe['base']['encoder'])}: {base['dims']} dimensions, "
+        f"{base['parameters']:,} parameters."
     )
-
-
-def _kind(encoder: Mapping[str, Any]) -> str:
-    if encoder["kind"] == "hub":
-        return f"hub encoder ({escape(encoder['model'])} at {escape(encoder['revision'][:12])})"
-    return {"static": "static encoder made from the corpus itself", "path": "local encoder"}[encoder["kind"]]
 
 
 def _use(kind: str, dims: Sequence[int]) -> str:
@@ -135,136 +130,6 @@ def _results(facts: Facts) -> str:
     return (
         f"Tuned with its 95% interval, and paired differences with theirs, by bootstrap with {replicates:,} "
         f"resamples. Encoders are cut to each dimension; BM25 has none.\n\n{results_section(list(facts.results))}"
-    )
-
-
-def _recipe(facts: Facts) -> str:
-    reports = facts.reports
-    mined, base = reports["mine"]["encoder_sha256"], reports["base"]["sha256"]
-    which = "the base encoder" if mined == base else "an encoder of an earlier round"
-    told = zip(facts.recipe["train"]["phases"], reports["train"]["phases"], strict=True)
-    header = ["phase", "data: loss", "epochs", "steps", "best step", "its dev nDCG@10"]
-    phases = table(header, [_phase(given, done) for given, done in told])
-    return f"""- Base encoder: {_kind(facts.recipe["base"]["encoder"])}, SHA-256 `{base}`.
-- Hard negatives were mined with {which}, SHA-256 `{mined}`.
-- Seed: {facts.seed}.
-
-{phases}
-
-{_dev(reports["train"])}
-
-{fenced(yaml.safe_dump(_portable(facts.recipe), allow_unicode=True, sort_keys=False), "yaml")}"""
-
-
-def _dev(train: Mapping[str, Any]) -> str:
-    before, after = train["dev_before"], train["dev_after"]
-    moved = [
-        f"{LABELS[name.removeprefix('dev_')]} from {before[name]:.4f} to {after[name]:.4f}"
-        for name in before
-        if name.removeprefix("dev_") in LABELS
-    ]
-    return f"On the dev split training moved {' and '.join(moved)}." if moved else "There is no dev split to watch."
-
-
-def _portable(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the recipe without the place of a local encoder, which is of one machine; its hash stays."""
-    encoder = dict(recipe["base"]["encoder"])
-    if "folder" in encoder:
-        encoder["folder"] = PurePath(encoder["folder"]).name
-    return {**recipe, "base": {**recipe["base"], "encoder": encoder}}
-
-
-def _phase(given: Mapping[str, Any], done: Mapping[str, Any]) -> list[str]:
-    losses = ", ".join(f"{task['data']}: {task['loss']['kind']}" for task in given["tasks"])
-    best = done.get("best_dev")
-    steps = [str(done.get(name, "")) for name in ("steps", "best_step")]
-    score = "" if best is None else f"{best:.4f}"
-    return [escape(given["name"]), escape(losses), f"{given['epochs']:g}", *steps, score]
-
-
-def _data(facts: Facts) -> str:
-    reports = facts.reports
-    steps = facts.funnel.group_by("step", maintain_order=True).agg("what", "rows")
-    rows = [
-        [label(name), f"{sum(numbers):,}", f"{numbers[0]:,}", _counted(dict(zip(what[1:], numbers[1:], strict=True)))]
-        for name, what, numbers in steps.iter_rows()
-    ]
-    made, kept = reports["generate"]["queries"], reports["filter"]["kept"]
-    trained = reports["balance"]["origins"]
-    origins = [
-        [escape(origin), f"{number:,}", f"{kept.get(origin, 0):,}", f"{trained.get(origin, 0):,}"]
-        for origin, number in made.items()
-    ]
-    licences = [[escape(licence), f"{number:,}"] for licence, number in facts.licences.items()]
-    return f"""{table(["step", "came", "stayed", "left, by reason"], rows)}
-
-{table(["queries from", "written", "found again", "training rows, copies counted"], origins)}
-
-{_sizes("retrieval", reports["balance"])}
-{_sizes("sts", reports["balance"])}
-- Training texts that stand in an evaluation suite and were left out: {reports["balance"]["leaks_dropped"]}.
-- Candidates of the miner: {_counted(reports["mine"]["verdicts"])}.
-
-{_unprepared(reports["prepare"]["rejected"])}
-
-{table(["licence of the passages", "passages"], licences)}
-
-Queries cut or written from a passage share its licence."""
-
-
-def _counted(numbers: Mapping[str, int]) -> str:
-    return ", ".join(f"{label(name)} {number:,}" for name, number in numbers.items()) or "none"
-
-
-def _sizes(kind: str, balance: Mapping[str, Any]) -> str:
-    rows, unique = balance[kind]["rows"], balance[kind]["unique"]
-    how = "each once" if rows == unique else f"{unique:,} distinct ones {'repeated' if rows > unique else 'sampled'}"
-    return f"- Trained on {rows:,} {kind} rows{f' ({how})' if rows else ''}."
-
-
-def _unprepared(rejected: Mapping[str, Mapping[str, int]]) -> str:
-    rows = [
-        [label(item), label(reason), f"{number:,}"] for item, out in rejected.items() for reason, number in out.items()
-    ]
-    if not rows:
-        return "Nothing in the set was left out when it was read."
-    return table(["left out of the set", "reason", "how many"], rows)
-
-
-def _review(curation: Mapping[str, Any]) -> str:
-    if not curation["answers"]:
-        return (
-            "No judgements yet: nobody has looked at queries or negatives. How far people agree, and how many of the "
-            "mined negatives are false, is unknown."
-        )
-    return "\n".join(
-        (
-            f"- {curation['answers']:,} answers by {curation['annotators']} people on {curation['records_judged']:,} "
-            f"records: {curation['queries_rewritten']} queries rewritten, {curation['negatives_promoted']} negatives "
-            f"made positives, {curation['pairs_regraded']} pairs graded anew.",
-            *(f"- Agreement on {label(name)}: {_alpha(found)}." for name, found in curation["agreement"].items()),
-            f"- {_false_negatives(curation['false_negative_rate'])}",
-        )
-    )
-
-
-def _alpha(found: Mapping[str, Any]) -> str:
-    if found["alpha"] is None:
-        return "not measurable, for want of things that two people answered, or of any that differ"
-    interval = "" if found["low"] is None else f" (95% interval {found['low']:.2f} to {found['high']:.2f})"
-    return (
-        f"Krippendorff's alpha {found['alpha']:.2f}{interval}, on {found['units']} things that several people answered"
-    )
-
-
-def _false_negatives(found: Mapping[str, Any]) -> str:
-    if found["rate"] is None:
-        return "False negatives among the mined negatives: no judgements yet."
-    unseen = ", ".join(map(label, found["strata_without_answers"]))
-    return (
-        f"False negatives among the mined negatives: {found['rate']:.1%} (95% interval {found['low']:.1%} to "
-        f"{found['high']:.1%}), from {found['judged_negatives']} negatives of {found['judged_queries']} audited "
-        f"queries.{f' Nothing is known of the strata {unseen}.' if unseen else ''}"
     )
 
 

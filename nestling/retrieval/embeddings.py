@@ -130,8 +130,7 @@ class Encoder:
         try:
             np.save(temporary / "keys.npy", digests)
             np.save(temporary / "vectors.npy", vectors)
-            if not (folder / name).exists():  # another process may have been quicker with the same texts
-                temporary.rename(folder / name)
+            _settle(temporary, folder / name)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
@@ -146,6 +145,14 @@ class Encoder:
                 normalize_embeddings=True,
             )
         return np.asarray(found, dtype=np.float32)
+
+
+def _settle(temporary: Path, shard: Path) -> None:
+    try:
+        temporary.rename(shard)
+    except OSError:
+        if not shard.is_dir():  # if it is one, another process was quicker with the same texts
+            raise
 
 
 def _digest(text: str) -> bytes:

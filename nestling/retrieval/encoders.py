@@ -3,11 +3,12 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import torch
+from huggingface_hub import snapshot_download
 from pydantic import Field, PositiveInt
 from sentence_transformers import SentenceTransformer
 
@@ -18,7 +19,10 @@ from nestling.retrieval.static import Features, StaticBag, build_static
 Precision = Literal["fp32", "bf16", "fp16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 DIMS = "matryoshka.json"
+View = Annotated[str, Field(pattern=r"^(word|prefix[1-9]|gram[1-9])$")]
 _OURS = f"{StaticBag.__module__}.{StaticBag.__qualname__}"
+_WANTED = ["*.json", "*.txt", "*.model", "*.safetensors"]  # of a repository on the hub: no pickles, no code
+_PICKLED = ("pytorch_model*.bin", "adapter_model*.bin")
 
 
 class StaticParams(Strict):
@@ -26,7 +30,7 @@ class StaticParams(Strict):
 
     kind: Literal["static"]
     dims: PositiveInt
-    views: dict[str, float]  # word, prefix<n>, gram<n> -> weight
+    views: dict[View, float] = Field(min_length=1)  # word, prefix<n>, gram<n> -> weight
     saturation: float = Field(gt=0)
     max_features: PositiveInt
 
@@ -73,9 +77,11 @@ def make_encoder(
     if isinstance(params, StaticParams):
         features = Features(params.views, params.saturation)
         bag = build_static(texts, sentences, features, params.dims, params.max_features, seed)
-        return _assemble([bag], {})
-    prompts = {"query": params.query_prompt, "document": params.passage_prompt}
+        return _assemble(bag, {})
+    prompts: dict[str, str | None] = {"query": params.query_prompt, "document": params.passage_prompt}
     if isinstance(params, PathParams):
+        if not Path(params.folder).is_dir():
+            raise UserError(f"base.encoder: there is no folder {params.folder}: correct base.encoder.folder")
         found = fingerprint(Path(params.folder))
         if found != params.sha256:
             raise UserError(
@@ -85,30 +91,26 @@ def make_encoder(
         model = load_encoder(params.folder)
     else:
         model = _from_hub(params)
-    model.max_seq_length = min(params.max_tokens, model.max_seq_length or params.max_tokens)
+    if not isinstance(model[0], StaticBag):  # a bag has no limit
+        model.max_seq_length = min(params.max_tokens, model.max_seq_length or params.max_tokens)
     model.prompts = prompts
     return model
 
 
 def _from_hub(params: HubParams) -> SentenceTransformer:
     try:
-        return SentenceTransformer(
-            params.model,
-            revision=params.revision,
-            device="cpu",
-            trust_remote_code=False,
-            model_kwargs={"use_safetensors": True},
-        )
+        folder = snapshot_download(params.model, revision=params.revision, allow_patterns=_WANTED)
     except (OSError, ValueError) as error:
         why = " ".join(str(error).split())[:300]
         raise UserError(
-            f"base.encoder: {params.model} at {params.revision[:12]} cannot be loaded from the hub ({why}): check name, "
-            "revision and network, or bring the model as a folder (kind: path)"
+            f"base.encoder: {params.model} at {params.revision[:12]} cannot be fetched from the hub ({why}): check "
+            "name, revision and network, or bring the model as a folder (kind: path)"
         ) from None
+    return load_encoder(folder)
 
 
-def _assemble(modules: list[torch.nn.Module], prompts: dict[str, str]) -> SentenceTransformer:
-    return SentenceTransformer(modules=modules, device="cpu", prompts=prompts or None, similarity_fn_name="cosine")
+def _assemble(bag: StaticBag, prompts: dict[str, str]) -> SentenceTransformer:
+    return SentenceTransformer(modules=[bag], device="cpu", prompts=prompts or None, similarity_fn_name="cosine")
 
 
 def load_encoder(folder: str | Path, device: str = "cpu") -> SentenceTransformer:
@@ -122,10 +124,12 @@ def load_encoder(folder: str | Path, device: str = "cpu") -> SentenceTransformer
         raise UserError(f"there is no encoder at {path}: run `dvc repro`, or `dvc pull` for a colleague's")
     if not any(path.rglob("*.safetensors")):
         raise UserError(f"{path} holds no *.safetensors: nestling loads no pickled weights; convert the model first")
-    listed = path / "modules.json"
-    kinds = [module["type"] for module in json.loads(listed.read_text(encoding="utf-8"))] if listed.exists() else []
+    if pickled := next(_without_twin(path), None):
+        raise UserError(f"{pickled} is pickled and has no *.safetensors beside it: convert it first")
+    kinds = [module["type"] for module in _told(path, "modules.json", [])]
     if kinds == [_OURS]:
-        return _assemble([StaticBag.load(str(path))], {}).to(device)
+        prompts = _told(path, "config_sentence_transformers.json", {}).get("prompts", {})
+        return _assemble(StaticBag.load(str(path)), prompts).to(device)
     if foreign := [kind for kind in kinds if not kind.startswith("sentence_transformers.")]:
         raise UserError(f"{path} asks for code of its own ({foreign[0]}), which nestling never runs")
     try:
@@ -140,6 +144,21 @@ def load_encoder(folder: str | Path, device: str = "cpu") -> SentenceTransformer
         raise UserError(
             f"{path} is not an encoder that sentence-transformers loads: {' '.join(str(error).split())[:300]}"
         ) from None
+
+
+def _without_twin(folder: Path) -> Iterator[Path]:
+    pickled = (file for name in _PICKLED for file in folder.rglob(name))
+    return (file for file in pickled if not any(file.parent.glob("*.safetensors")))
+
+
+def _told(folder: Path, name: str, otherwise: Any) -> Any:
+    file = folder / name
+    if not file.exists():
+        return otherwise
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{file} is not valid JSON ({error}): bring the encoder anew") from None
 
 
 def save_encoder(model: SentenceTransformer, folder: str | Path, dims: Sequence[int] = ()) -> None:

@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-QUERIES, PASSAGES = 512, 8192  # a block of scores is 16 MiB
+BLOCK = (512, 8192)  # queries, passages: a block of scores is 16 MiB
 
 
 class Blocks(Protocol):
@@ -32,17 +32,17 @@ class Hits:
     score: np.ndarray
 
 
-def top_k(queries: Blocks, passages: Blocks, depth: int, device: str = "cpu") -> Hits:
+def top_k(queries: Blocks, passages: Blocks, depth: int, device: str = "cpu", block: tuple[int, int] = BLOCK) -> Hits:
     """Return the `depth` nearest passages of each query (all of them, where there are fewer)."""
     depth = min(depth, len(passages))
     places = np.empty((len(queries), depth), dtype=np.int64)
     scores = np.empty((len(queries), depth), dtype=np.float32)
-    for start in range(0, len(queries), QUERIES):
-        asked = torch.from_numpy(queries.block(start, start + QUERIES)).to(device)
+    for start in range(0, len(queries), block[0]):
+        asked = torch.from_numpy(queries.block(start, start + block[0])).to(device)
         best = torch.empty((len(asked), 0), device=device)
         where = torch.empty((len(asked), 0), dtype=torch.int64, device=device)
-        for first in range(0, len(passages), PASSAGES):
-            found = asked @ torch.from_numpy(passages.block(first, first + PASSAGES)).to(device).T
+        for first in range(0, len(passages), block[1]):
+            found = asked @ torch.from_numpy(passages.block(first, first + block[1])).to(device).T
             here = torch.arange(first, first + found.shape[1], device=device).expand(len(asked), -1)
             best, where = _merge(torch.cat([best, found], 1), torch.cat([where, here], 1), depth)
         places[start : start + len(asked)], scores[start : start + len(asked)] = (
@@ -53,16 +53,32 @@ def top_k(queries: Blocks, passages: Blocks, depth: int, device: str = "cpu") ->
 
 
 def _merge(scores: torch.Tensor, places: torch.Tensor, depth: int) -> tuple[torch.Tensor, torch.Tensor]:
-    # a stable sort of what topk leaves keeps equal scores in the passages' order, whatever the block size
-    best, chosen = scores.topk(min(depth, scores.shape[1]), dim=1)
-    where = places.gather(1, chosen)
-    order = where.argsort(dim=1, stable=True)
-    best, where = best.gather(1, order), where.gather(1, order)
-    order = best.argsort(dim=1, descending=True, stable=True)
-    return best.gather(1, order), where.gather(1, order)
+    # columns of equal score come in the passages' order and leave in it, whatever the size of a block
+    if depth < scores.shape[1]:
+        columns = _best(scores, depth)
+        scores, places = scores.gather(1, columns), places.gather(1, columns)
+    order = scores.argsort(dim=1, descending=True, stable=True)
+    return scores.gather(1, order), places.gather(1, order)
 
 
-def ranks(queries: Blocks, passages: Blocks, own: np.ndarray, device: str = "cpu") -> tuple[np.ndarray, np.ndarray]:
+def _best(scores: torch.Tensor, depth: int) -> torch.Tensor:
+    """Return the columns [rows, depth] of each row's best scores, ascending; of equal scores the first are taken."""
+    values, columns = scores.topk(depth + 1, dim=1)
+    last = values[:, depth - 1 : depth]
+    tied = (values[:, depth:] == last).any(1)
+    columns = columns[:, :depth].sort(dim=1).values
+    if tied.any():  # topk takes any of them
+        some, least = scores[tied], last[tied]
+        room = depth - (some > least).sum(1, keepdim=True)
+        equal = some == least
+        taken = (some > least) | (equal & (equal.cumsum(1) <= room))
+        columns[tied] = taken.nonzero()[:, 1].view(-1, depth)
+    return columns
+
+
+def ranks(
+    queries: Blocks, passages: Blocks, own: np.ndarray, device: str = "cpu", block: tuple[int, int] = BLOCK
+) -> tuple[np.ndarray, np.ndarray]:
     """Return at which rank each query finds its own passage among all, and its score.
 
     Args:
@@ -70,19 +86,20 @@ def ranks(queries: Blocks, passages: Blocks, own: np.ndarray, device: str = "cpu
         passages: all of them.
         own: [queries] the place of each query's own passage.
         device: where to compute.
+        block: how many queries and passages are compared at once.
 
     Returns:
         rank [queries], 1 is first, ties counted in the passage's favour; score [queries].
     """
     rank = np.ones(len(queries), dtype=np.int64)
     score = np.empty(len(queries), dtype=np.float32)
-    for start in range(0, len(queries), QUERIES):
-        asked = torch.from_numpy(queries.block(start, start + QUERIES)).to(device)
+    for start in range(0, len(queries), block[0]):
+        asked = torch.from_numpy(queries.block(start, start + block[0])).to(device)
         mine = own[start : start + len(asked)]
         target = _own_scores(asked, passages, mine, device)
         above = torch.zeros(len(asked), dtype=torch.int64, device=device)
-        for first in range(0, len(passages), PASSAGES):
-            found = asked @ torch.from_numpy(passages.block(first, first + PASSAGES)).to(device).T
+        for first in range(0, len(passages), block[1]):
+            found = asked @ torch.from_numpy(passages.block(first, first + block[1])).to(device).T
             above += (found > target[:, None] + 1e-6).sum(1)
         rank[start : start + len(asked)] += above.cpu().numpy()
         score[start : start + len(asked)] = target.cpu().numpy()
@@ -94,7 +111,14 @@ def _own_scores(asked: torch.Tensor, passages: Blocks, own: np.ndarray, device: 
     return (asked * torch.from_numpy(vectors).to(device)).sum(1)
 
 
-def top_documents(queries: Blocks, passages: Blocks, owner: np.ndarray, depth: int, device: str = "cpu") -> Hits:
+def top_documents(
+    queries: Blocks,
+    passages: Blocks,
+    owner: np.ndarray,
+    depth: int,
+    device: str = "cpu",
+    block: tuple[int, int] = BLOCK,
+) -> Hits:
     """Return the `depth` nearest documents of each query, a document scoring as its best passage (MaxP).
 
     Args:
@@ -103,19 +127,20 @@ def top_documents(queries: Blocks, passages: Blocks, owner: np.ndarray, depth: i
         owner: [passages] the place of each passage's document, ascending.
         depth: documents wanted; `passage` of the answer holds their places.
         device: where to compute.
+        block: how many queries and passages are compared at once.
     """
-    blocks = -(-len(passages) // PASSAGES)
+    blocks = -(-len(passages) // block[1])
     depth = min(depth, int(owner[-1]) + 1) if len(owner) else 0
     room = depth + blocks  # a document cut in two by a block's border is found twice
     places = np.empty((len(queries), depth), dtype=np.int64)
     scores = np.empty((len(queries), depth), dtype=np.float32)
-    for start in range(0, len(queries), QUERIES):
-        asked = torch.from_numpy(queries.block(start, start + QUERIES)).to(device)
+    for start in range(0, len(queries), block[0]):
+        asked = torch.from_numpy(queries.block(start, start + block[0])).to(device)
         best = torch.empty((len(asked), 0), device=device)
         where = torch.empty((len(asked), 0), dtype=torch.int64, device=device)
-        for first in range(0, len(passages), PASSAGES):
-            found = asked @ torch.from_numpy(passages.block(first, first + PASSAGES)).to(device).T
-            own = torch.from_numpy(owner[first : first + PASSAGES] - owner[first]).to(device)
+        for first in range(0, len(passages), block[1]):
+            found = asked @ torch.from_numpy(passages.block(first, first + block[1])).to(device).T
+            own = torch.from_numpy(owner[first : first + block[1]] - owner[first]).to(device)
             most = torch.full((len(asked), int(own[-1]) + 1), -2.0, device=device)
             most.scatter_reduce_(1, own.expand(len(asked), -1), found, "amax")
             here = torch.arange(most.shape[1], device=device).expand(len(asked), -1) + int(owner[first])

@@ -2,9 +2,9 @@
 
 A text is counted in features: whole words, word beginnings and character n-grams, each view with its weight. A
 repeated feature saturates as a term does in BM25 (Robertson and Walker 1994); features are weighted by inverse
-document frequency; vectors come from a truncated SVD of that matrix (latent semantic analysis, Deerwester et al. 1990), so the
-first dimensions carry the most and the encoder is nested before any training. Training turns a linear map behind the
-bag, which begins as the identity; `folded` merges it into the vectors.
+document frequency; vectors come from a truncated SVD of that matrix (latent semantic analysis, Deerwester et al.
+1990), so the first dimensions carry the most and the encoder is nested before any training. Training turns a linear
+map behind the bag, which begins as the identity; `folded` merges it into the vectors.
 """
 
 import json
@@ -107,16 +107,21 @@ class StaticBag(InputModule):  # type: ignore[misc]
         self._rows: dict[str, list[int]] = {}
         self._bags: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self.tokenizer = None  # the library asks; there is none of its kind
+        self.keeps_text = False  # whether features bring their text along, for a guide that cuts it otherwise
 
     def preprocess(self, inputs: list[str], prompt: str | None = None, **_: Any) -> dict[str, Tensor]:
-        """Return `input_ids` and `weights`, both [texts, longest]; padding has weight 0."""
+        """Return `input_ids` and `weights`, both [texts, longest]; padding has weight 0.
+
+        With `keeps_text` also `letters`, [texts, longest], the texts in UTF-8, filled up with zeros.
+        """
         bags = [self._remembered(f"{prompt or ''}{text}") for text in inputs]
         longest = max([1, *(len(ids) for ids, _ in bags)])
         ids = np.zeros((len(bags), longest), dtype=np.int64)
         weights = np.zeros((len(bags), longest), dtype=np.float32)
         for row, (found, counted) in enumerate(bags):
             ids[row, : len(found)], weights[row, : len(found)] = found, counted
-        return {"input_ids": torch.from_numpy(ids), "weights": torch.from_numpy(weights)}
+        found_features = {"input_ids": torch.from_numpy(ids), "weights": torch.from_numpy(weights)}
+        return found_features | ({"letters": _letters(inputs)} if self.keeps_text else {})
 
     def forward(self, features: dict[str, Tensor], **_: Any) -> dict[str, Tensor]:
         """Add `sentence_embedding`, [texts, dims] on the unit sphere; a text without a known feature is zero."""
@@ -126,9 +131,7 @@ class StaticBag(InputModule):  # type: ignore[misc]
             mode="sum",
             per_sample_weights=features["weights"].to(self.vectors.dtype),
         )
-        if (
-            self.training or not self._is_folded()
-        ):  # without the product a vector depends on its own text, not on its batch
+        if self.training or not self._is_folded():  # without the product a vector depends on its text, not its batch
             bag = bag @ self.turn.to(bag.dtype)
         if self.training:  # the gradient of a cosine has no bound at zero, where a text without a known feature lies
             bag = torch.where(bag.detach().abs().amax(dim=1, keepdim=True) > 0, bag, torch.ones_like(bag))
@@ -195,6 +198,16 @@ class StaticBag(InputModule):  # type: ignore[misc]
         return cls(vocabulary, tensors["vectors"], features, config["rarest"], tensors["turn"])
 
 
+def _letters(texts: Sequence[str]) -> Tensor:
+    lines = [torch.tensor(list(text.encode("utf-8")), dtype=torch.uint8) for text in texts]
+    return nn.utils.rnn.pad_sequence(lines, batch_first=True)
+
+
+def spelled(letters: Tensor) -> list[str]:
+    """Return the texts that `StaticBag.preprocess` kept in its features."""
+    return [bytes(row.tolist()).rstrip(b"\0").decode("utf-8") for row in letters]
+
+
 def build_static(
     texts: Sequence[str], sentences: Sequence[str], features: Features, dims: int, max_features: int, seed: int
 ) -> StaticBag:
@@ -215,17 +228,20 @@ def build_static(
         frequency.update(counts.keys())
     vocabulary = sorted(frequency, key=lambda feature: (-frequency[feature], feature))[:max_features]
     place = {feature: column for column, feature in enumerate(vocabulary)}
-    weight = np.array([_idf(frequency[feature], len(texts)) * features.weight(feature) for feature in vocabulary])
+    weight = np.array(
+        [inverse_frequency(frequency[feature], len(texts)) * features.weight(feature) for feature in vocabulary]
+    )
     directions = _directions(_unit_rows(counted, place, weight, features), dims, seed)
     if directions.shape[1] < dims:
         parts = [features.counts(sentence) for sentence in sentences]
         more = _further_directions(_unit_rows(parts, place, weight, features), directions, dims)
         directions = np.concatenate([directions, more], axis=1)
     vectors = np.ascontiguousarray(weight[:, None] * directions, dtype=np.float32)
-    return StaticBag(vocabulary, torch.from_numpy(vectors), features, _idf(1, len(texts)))
+    return StaticBag(vocabulary, torch.from_numpy(vectors), features, inverse_frequency(1, len(texts)))
 
 
-def _idf(frequency: int, texts: int) -> float:
+def inverse_frequency(frequency: int, texts: int) -> float:
+    """Return the weight of a feature that stands in `frequency` of `texts` texts, as BM25 has it."""
     return float(np.log1p((texts - frequency + 0.5) / (frequency + 0.5)))
 
 

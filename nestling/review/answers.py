@@ -1,13 +1,14 @@
-"""People's answers: read from files, the last word of each person kept, several persons' words resolved by majority.
+"""People's answers: read from files, the last word of each person kept.
 
 A round is a file data/annotations/<round>.jsonl, one answer a line. Beside it may lie <round>.records.jsonl, the
-records as they were shown, so that answers outlive a change of encoder or of mining parameters: what somebody said of a query
-and a passage is used wherever that query and that passage meet again.
+records as they were shown, so that answers outlive a change of encoder or of mining parameters: what somebody said of
+a query and a passage is used wherever that query and that passage meet again.
 """
 
 import json
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,19 @@ import polars as pl
 from nestling.tables.review import QUALITIES, QUESTIONS
 
 _FIELDS = ("record_id", "question", "value", "annotator", "status", "submitted_at")
-_ANSWERS = dict.fromkeys(("record_id", "question", "annotator", "value", "submitted_at", "round"), pl.String)
-_RECORDS = {"record_id": pl.String, "query": pl.String, "passage_id": pl.String, "candidates": pl.List(pl.String)}
+_ANSWERS = pl.Schema(
+    dict.fromkeys(("record_id", "question", "annotator", "value", "submitted_at", "round"), pl.String)
+)
+_RECORDS = pl.Schema(
+    {**dict.fromkeys(("record_id", "query", "passage_id"), pl.String()), "candidates": pl.List(pl.String)}
+)
 
 
 def read_answers(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the last answer of each person to each question of each record, and the lines that are none (Rejected).
 
-    Rounds add up in the order of submission; drafts and discarded answers do not count.
+    Rounds add up in the order of submission, whose times are brought to UTC; a time without a zone is taken for UTC.
+    Drafts and discarded answers do not count.
     """
     answers, rejected = [], []
     for name, number, line in _lines(folder, records=False):
@@ -61,7 +67,7 @@ def read_shown_records(folder: Path) -> pl.DataFrame:
 def _lines(folder: Path, records: bool) -> Iterator[tuple[str, int, str]]:
     for file in sorted(folder.glob("*.jsonl")):
         if file.name.endswith(".records.jsonl") == records:
-            with file.open(encoding="utf-8", errors="replace") as lines:
+            with file.open(encoding="utf-8-sig", errors="replace") as lines:
                 for number, line in enumerate(lines, start=1):
                     if line.strip():
                         yield file.stem, number, line.strip()
@@ -69,12 +75,24 @@ def _lines(folder: Path, records: bool) -> Iterator[tuple[str, int, str]]:
 
 def _parsed(line: str) -> Any:
     try:
-        return json.loads(line)
-    except json.JSONDecodeError:
+        row = json.loads(line)
+        json.dumps(row, ensure_ascii=False).encode("utf-8")  # half a surrogate pair is valid JSON and no valid text
+    except (ValueError, RecursionError):
+        return None
+    return row
+
+
+def _moment(text: str) -> str | None:
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat("T", "microseconds")
+    except (ValueError, OverflowError):
         return None
 
 
 def _answer(line: str) -> tuple[dict[str, Any], str]:
+    if "\ufffd" in line:  # what could not be decoded
+        return {}, "invalid_utf8"
     row = _parsed(line)
     if not isinstance(row, dict):
         return {}, "broken_json"
@@ -85,7 +103,9 @@ def _answer(line: str) -> tuple[dict[str, Any], str]:
     named = all(isinstance(row[key], str) for key in ("record_id", "annotator", "submitted_at"))
     if not named or row["question"] not in QUESTIONS or not _valid(row["question"], row["value"]):
         return row, "invalid_value"
-    return row, ""
+    if not (moment := _moment(row["submitted_at"])):
+        return row, "invalid_time"
+    return row | {"submitted_at": moment}, ""
 
 
 def _valid(question: str, value: Any) -> bool:
@@ -103,44 +123,3 @@ def majority(votes: list[str]) -> str | None:
     ranked = Counter(votes).most_common(2)
     tied = len(ranked) == 2 and ranked[0][1] == ranked[1][1]
     return None if tied or not ranked else ranked[0][0]
-
-
-def resolve(answers: pl.DataFrame, question: str) -> pl.DataFrame:
-    """Return record_id and `value` (JSON) of each record's majority answer; null where the votes tie.
-
-    Only for questions with one value: `relevant` is resolved a passage at a time.
-    """
-    asked = answers.filter(pl.col("question") == question)
-    votes = asked.group_by("record_id", maintain_order=True).agg("value")
-    values = [majority(row) for row in votes["value"].to_list()]
-    return votes.select("record_id", value=pl.Series(values, dtype=pl.String))
-
-
-def relevance(answers: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
-    """Return record_id, passage_id and `relevant`, the majority's word on every passage shown; null for a tie.
-
-    Args:
-        answers: read_answers' first table.
-        records: record_id, passage_id, candidates: what was shown.
-    """
-    votes = votes_on_passages(answers, records)
-    counted = votes.group_by("record_id", "passage_id", maintain_order=True).agg(
-        yes=pl.col("vote").sum(), people=pl.len().cast(pl.Int64)
-    )
-    twice = pl.col("yes").cast(pl.Int64) * 2
-    said = pl.when(twice == pl.col("people")).then(None).otherwise(twice > pl.col("people"))
-    return counted.select("record_id", "passage_id", relevant=said)
-
-
-def votes_on_passages(answers: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
-    """Return record_id, passage_id, annotator and `vote` (0 or 1) of every passage that somebody was shown."""
-    asked = answers.filter(pl.col("question") == "relevant").join(
-        records.select("record_id", own="passage_id", candidates="candidates"), on="record_id"
-    )
-    rows = []
-    for row in asked.iter_rows(named=True):
-        chosen = set(json.loads(row["value"]))
-        for passage in dict.fromkeys([row["own"], *row["candidates"]]):
-            rows.append((row["record_id"], passage, row["annotator"], int(passage in chosen)))
-    schema = {"record_id": pl.String, "passage_id": pl.String, "annotator": pl.String, "vote": pl.Int8}
-    return pl.DataFrame(rows, schema=schema, orient="row")

@@ -10,41 +10,80 @@ import polars as pl
 
 from nestling.corpus.cleaning import one_line
 from nestling.corpus.ids import content_id
-from nestling.review.answers import relevance, resolve
+from nestling.review.agreement import passage_units
+from nestling.review.answers import majority
 
 
 def quality(answers: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
     """Return query, passage_id and `quality`, the majority's word; null for a tie."""
-    return _about(resolve(answers, "query_quality"), records, "quality")
+    return _settled(answers, records, "query_quality").rename({"value": "quality"})
 
 
 def rewrites(answers: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
     """Return query, passage_id and `rewrite`, the wording that most proposed; null for a tie."""
-    return _about(resolve(answers, "rewrite"), records, "rewrite")
+    return _settled(answers, records, "rewrite").rename({"value": "rewrite"})
 
 
-def _about(resolved: pl.DataFrame, records: pl.DataFrame, name: str) -> pl.DataFrame:
-    told = resolved.join(records, on="record_id", maintain_order="left")
-    values = [None if value is None else one_line(json.loads(value)) for value in told["value"]]
-    named = told.select("query", "passage_id").with_columns(pl.Series(name, values, dtype=pl.String))
-    return named.unique(["query", "passage_id"], keep="last", maintain_order=True)
+def _settled(answers: pl.DataFrame, records: pl.DataFrame, question: str) -> pl.DataFrame:
+    asked = answers.filter(pl.col("question") == question).join(
+        records.select("record_id", "query", "passage_id"), on="record_id", maintain_order="left"
+    )
+    votes = _latest(asked, ["query", "passage_id"]).group_by("query", "passage_id", maintain_order=True).agg("value")
+    values = [majority([one_line(json.loads(vote)) for vote in row]) for row in votes["value"].to_list()]
+    return votes.with_columns(value=pl.Series(values, dtype=pl.String))
+
+
+def _latest(said: pl.DataFrame, matter: list[str]) -> pl.DataFrame:
+    """Return each person's last word on a matter, which may have stood in several records."""
+    ordered = said.sort("submitted_at", "round", maintain_order=True)
+    return ordered.unique([*matter, "annotator"], keep="last", maintain_order=True).sort(*matter, "annotator")
+
+
+def marked_passages(answers: pl.DataFrame) -> pl.DataFrame:
+    """Return the answers on passages, `value` as the list of those that were marked."""
+    asked = answers.filter(pl.col("question") == "relevant")
+    return asked.with_columns(pl.col("value").str.json_decode(pl.List(pl.String)))
+
+
+def _votes(answers: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
+    """Return what each person said (0 or 1) of each passage shown: the query's own and the candidates."""
+    marked = marked_passages(answers)
+    shown = records.select("record_id", candidates=pl.concat_list("passage_id", "candidates"))
+    contents = records.select("record_id", "query", own_id="passage_id")
+    return (
+        passage_units(marked, shown)
+        .rename({"unit_id": "passage_id"})
+        .join(marked.select("record_id", "annotator", "submitted_at", "round"), on=["record_id", "annotator"])
+        .join(contents, on="record_id")
+    )
+
+
+def _outcome(votes: pl.DataFrame, matter: list[str]) -> pl.DataFrame:
+    counted = votes.group_by(matter).agg(
+        twice=pl.col("value").sum().cast(pl.Int64) * 2, people=pl.len().cast(pl.Int64)
+    )
+    said = pl.when(pl.col("twice") != pl.col("people")).then(pl.col("twice") > pl.col("people"))
+    return counted.select(*matter, relevant=said).sort(matter)
+
+
+def relevance(answers: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
+    """Return record_id, passage_id and `relevant`, the majority's word on every passage shown; null for a tie."""
+    return _outcome(_votes(answers, records), ["record_id", "passage_id"])
 
 
 def judged_passages(answers: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
     """Return query, own_id, passage_id and `relevant` for every passage that people judged; null for a tie."""
-    contents = records.select("record_id", "query", own_id="passage_id")
-    found = relevance(answers, records).join(contents, on="record_id", maintain_order="left")
-    return found.select("query", "own_id", "passage_id", "relevant").unique(
-        ["query", "own_id", "passage_id"], keep="last", maintain_order=True
-    )
+    matter = ["query", "own_id", "passage_id"]
+    return _outcome(_latest(_votes(answers, records), matter), matter)
 
 
 def apply_quality(
     queries: pl.DataFrame, judged: pl.DataFrame, reworded: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the queries to go on with, some in a better wording, and those judged bad with their `reason`.
+    """Return the queries to go on with, some in a better wording, and those left out with their `reason`.
 
-    A better wording saves a query that was judged bad. Ties change nothing.
+    A better wording saves a query that was judged bad; one that its passage has already is a duplicate. Ties change
+    nothing.
 
     Args:
         queries: query_id, text, passage_id and more.
@@ -52,25 +91,31 @@ def apply_quality(
         reworded: as `rewrites` gives it.
     """
     keys = {"left_on": ["text", "passage_id"], "right_on": ["query", "passage_id"]}
-    told = queries.join(judged, how="left", maintain_order="left", **keys).join(  # type: ignore[arg-type]
-        reworded,
-        how="left",
-        maintain_order="left",
-        **keys,  # type: ignore[arg-type]
-    )
+    told = queries.join(judged, how="left", maintain_order="left", **keys)  # type: ignore[arg-type]
+    told = told.join(reworded, how="left", maintain_order="left", **keys)  # type: ignore[arg-type]
     better = (pl.col("rewrite").str.len_chars() > 0) & (pl.col("rewrite") != pl.col("text"))
-    marked = told.with_columns(better=better.fill_null(False))
+    marked = told.with_columns(better=better.fill_null(False), old_id="query_id")
     bad = pl.col("quality").is_in(["vague", "not_answerable", "wrong_language"]).fill_null(False) & ~pl.col("better")
-    kept = marked.filter(~bad).with_columns(
-        rewritten_from=pl.when("better").then("text"), text=pl.when("better").then("rewrite").otherwise("text")
+    renamed = pl.struct("rewrite", "passage_id").map_elements(
+        lambda row: content_id(row["rewrite"], row["passage_id"]), return_dtype=pl.String
     )
-    renamed = pl.struct("text", "passage_id").map_elements(
-        lambda row: content_id(row["text"], row["passage_id"]), return_dtype=pl.String
+    kept = (
+        marked.filter(~bad)
+        .with_columns(
+            rewritten_from=pl.when("better").then("text"),
+            text=pl.when("better").then("rewrite").otherwise("text"),
+            query_id=pl.when("better").then(renamed).otherwise("query_id"),
+        )
+        .sort("better", maintain_order=True)  # of two with the same words the older stays
+        .with_columns(first=pl.struct("text", "passage_id").is_first_distinct())
     )
-    kept = kept.with_columns(old_id="query_id", query_id=pl.when("better").then(renamed).otherwise("query_id")).unique(
-        "query_id", keep="first", maintain_order=True
+    left_out = pl.concat(
+        [
+            frame.select(pl.col("old_id").alias("query_id"), "text", "passage_id", reason=pl.lit(reason))
+            for frame, reason in ((marked.filter(bad), "quality"), (kept.filter(~pl.col("first")), "duplicate"))
+        ]
     )
-    return kept.drop("quality", "rewrite", "better"), marked.filter(bad).with_columns(reason="quality")
+    return kept.filter("first").drop("quality", "rewrite", "better", "first"), left_out
 
 
 def apply_relevance(
@@ -78,8 +123,8 @@ def apply_relevance(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return positives (query_id, passage_id, source) and the negatives that stand.
 
-    A passage judged to answer becomes a positive and no negative; one on which people tie becomes neither. A query's own
-    passage that is judged not to answer is no positive; a query may thereby lose all of them.
+    A passage judged to answer becomes a positive and no negative; one on which people tie becomes neither. A query's
+    own passage that is judged not to answer is no positive; a query may thereby lose all of them.
 
     Args:
         queries: query_id, old_id, text, passage_id, rewritten_from.
@@ -105,7 +150,7 @@ def apply_relevance(
 
 
 def apply_similarity(pairs: pl.DataFrame, answers: pl.DataFrame) -> tuple[pl.DataFrame, int]:
-    """Return the pairs with people's mean grade (0 to 5, brought to 0 to 1) where they gave one, and how many changed."""
+    """Return the pairs with people's mean grade (0 to 5, brought to 0 to 1) if there is one, and how many changed."""
     grades = (
         answers.filter(pl.col("question") == "similarity")
         .with_columns(grade=pl.col("value").cast(pl.Float64))

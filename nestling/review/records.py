@@ -14,7 +14,7 @@ def make_records(queries: pl.DataFrame, candidates: pl.DataFrame, most: int, str
     Args:
         queries: FoundQuery rows.
         candidates: Candidate rows of these queries.
-        most: candidates shown.
+        most: candidates shown, unless more were mined: a false-negative rate is of all negatives or of none.
         strata: strata of the audit, quantiles of the margin, plus one for queries without negatives.
     """
     mined = pl.col("verdict") == "negative"
@@ -22,8 +22,7 @@ def make_records(queries: pl.DataFrame, candidates: pl.DataFrame, most: int, str
         candidates.filter(pl.col("verdict").is_in(["negative", "margin"]))
         .with_columns(mined=mined)
         .sort("query_id", pl.col("mined").not_(), "rank")
-        .group_by("query_id", maintain_order=True)
-        .head(most)
+        .filter(pl.col("mined") | (pl.int_range(pl.len()).over("query_id") < most))
         .sort("query_id", "rank")
         .group_by("query_id", maintain_order=True)
         .agg(

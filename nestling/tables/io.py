@@ -44,7 +44,8 @@ def write_table(frame: pl.DataFrame, path: str | Path, schema: type[S]) -> None:
     columns = list(schema.columns())
     keys = schema.primary_key()
     ordered = frame.select([name for name in columns if name in frame.columns])
-    checked = check(ordered.sort(keys) if keys else ordered, schema, f"writing {path}")
+    whole = bool(keys) and set(keys) <= set(ordered.columns)
+    checked = check(ordered.sort(keys) if whole else ordered, schema, f"writing {path}")
     with replacing(path) as temporary:
         checked.write_parquet(temporary, compression="zstd", statistics=True)
 

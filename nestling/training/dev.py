@@ -40,6 +40,7 @@ class DevEvaluator(BaseEvaluator):
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.dims, self.pairs = list(dims), pairs
+        self.graded = pairs.height > 2 and pairs["score"].n_unique() > 1  # else there is nothing to correlate with
         needed = {*rows["positive_id"], *(name for names in rows["negative_ids"].to_list() for name in names)}
         others = [name for name in passages["passage_id"] if name not in needed]
         sample = random.Random(seed).sample(others, max(0, min(len(others), size - len(needed))))
@@ -55,7 +56,7 @@ class DevEvaluator(BaseEvaluator):
     @property
     def measures(self) -> bool:
         """Whether there is anything to measure."""
-        return bool(self.queries) or self.pairs.height > 2
+        return bool(self.queries) or self.graded
 
     def __call__(self, model: SentenceTransformer, *_: Any, **__: Any) -> dict[str, float]:  # type: ignore[override]
         """Return the metrics of the model as it is."""
@@ -63,12 +64,12 @@ class DevEvaluator(BaseEvaluator):
         if self.queries:
             asked, texts = model.encode_query(self.queries), model.encode_document(self.texts)
             found[NDCG] = float(np.mean([self._ndcg(asked, texts, dim) for dim in self.dims]))
-        if self.pairs.height > 2:
+        if self.graded:
             left = model.encode_document(self.pairs["sentence1"].to_list())
             right = model.encode_document(self.pairs["sentence2"].to_list())
             gold = self.pairs["score"].to_numpy()
-            each = [spearman((shrink(left, dim) * shrink(right, dim)).sum(1), gold) for dim in self.dims]
-            found[SPEARMAN] = float(np.mean(each))
+            cosines = [(shrink(left, dim) * shrink(right, dim)).sum(1) for dim in self.dims]
+            found[SPEARMAN] = float(np.mean([spearman(each, gold) if np.ptp(each) > 0 else 0.0 for each in cosines]))
         return found
 
     def _ndcg(self, queries: np.ndarray, texts: np.ndarray, dim: int) -> float:

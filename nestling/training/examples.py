@@ -32,6 +32,9 @@ def _fill(missing: int, taken: set[str], ids: list[str], texts: list[str], draw:
         if len(found) < missing and ids[place] not in taken:
             taken.add(ids[place])
             found.append(texts[place])
+    if len(found) < missing:  # nearly the whole corpus is the query's own
+        free = [place for place, name in enumerate(ids) if name not in taken]
+        found += [texts[place] for place in draw.sample(free, min(len(free), missing - len(found)))]
     return found + [""] * (missing - len(found))  # a corpus of a handful of passages has no other
 
 

@@ -10,9 +10,14 @@ from typing import Any, Literal
 from pydantic import Field, PositiveInt
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer import losses
-from torch import nn
+from sentence_transformers.util import batch_to_device
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerFast
 
 from nestling.params import Strict
+from nestling.retrieval.static import StaticBag, spelled
 from nestling.training.nested import NestedRankingLoss
 
 Guide = Literal["base", "current"]
@@ -80,15 +85,53 @@ OBJECTIVES: dict[str, Callable[[SentenceTransformer, Any, GuideLoader], nn.Modul
     "cached_mnrl": lambda model, params, _: losses.CachedMultipleNegativesRankingLoss(
         model, scale=params.scale, mini_batch_size=params.mini_batch
     ),
-    "gist": lambda model, params, guide: losses.GISTEmbedLoss(
-        model, guide(params.guide), temperature=params.temperature
+    "gist": lambda model, params, guide: _guided(
+        losses.GISTEmbedLoss, model, guide(params.guide), temperature=params.temperature
     ),
-    "cached_gist": lambda model, params, guide: losses.CachedGISTEmbedLoss(
-        model, guide(params.guide), temperature=params.temperature, mini_batch_size=params.mini_batch
+    "cached_gist": lambda model, params, guide: _guided(
+        losses.CachedGISTEmbedLoss,
+        model,
+        guide(params.guide),
+        temperature=params.temperature,
+        mini_batch_size=params.mini_batch,
     ),
     "cosent": lambda model, params, _: losses.CoSENTLoss(model, scale=params.scale),
     "cosine": lambda model, _, __: losses.CosineSimilarityLoss(model),
 }
+
+
+class _Reader(nn.Module):
+    """A guide that takes the student's features, reads the text in them and cuts it in its own way."""
+
+    def __init__(self, guide: SentenceTransformer, tokenizer: PreTrainedTokenizerFast | None) -> None:
+        super().__init__()
+        self.guide, self.tokenizer = guide, tokenizer
+
+    def forward(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
+        if self.tokenizer is None:
+            texts = spelled(features["letters"])
+        else:
+            texts = self.tokenizer.batch_decode(features["input_ids"], skip_special_tokens=True)
+        read = batch_to_device(self.guide.preprocess(texts), self.guide.device)
+        return {"sentence_embedding": self.guide(read)["sentence_embedding"].detach()}
+
+
+class _Place(nn.Sequential):
+    """Stands for a model while a loss is made that asks for a tokenizer which a static encoder has not."""
+
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordLevel({}, unk_token="")))
+    max_seq_length = float("inf")
+
+
+def _guided(kind: Callable[..., nn.Module], model: SentenceTransformer, guide: SentenceTransformer, **how: Any) -> Any:
+    guide.eval().requires_grad_(False)
+    if not any(isinstance(part[0], StaticBag) for part in (model, guide)):
+        return kind(model, guide, **how)
+    if isinstance(model[0], StaticBag):
+        model[0].keeps_text = True
+    loss = kind(_Place(nn.Identity()), _Place(nn.Identity()), **how)
+    loss.model, loss.guide = model, _Reader(guide, model.tokenizer)
+    return loss
 
 
 class Weighted(nn.Module):

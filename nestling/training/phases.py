@@ -1,15 +1,16 @@
 """Run one phase of a recipe through SentenceTransformerTrainer; a kill costs what came since the last checkpoint."""
 
+import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 from datasets import Dataset
 from dvclive import Live
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -17,10 +18,11 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from nestling.errors import UserError
 from nestling.params import Strict
 from nestling.retrieval.encoders import Precision
+from nestling.tables.io import write_text
 from nestling.training.dev import DevEvaluator
 from nestling.training.objectives import LossParams
 
-WHOLE = "whole"  # stands in a checkpoint that was written to its end
+WHOLE = "whole"  # stands in a checkpoint that was written to its end, and names its files
 
 
 class TaskParams(Strict):
@@ -30,6 +32,12 @@ class TaskParams(Strict):
     negatives: NonNegativeInt  # hard negatives a retrieval row brings along; 0 for sts
     weight: float = Field(gt=0)  # of the loss; CoSENT's gradient is a hundred times that of ranking
     loss: LossParams = Field(discriminator="kind")
+
+    @model_validator(mode="after")
+    def _gist_takes_one(self) -> Self:
+        if self.loss.kind == "gist" and self.negatives > 1:
+            raise ValueError("gist takes at most one hard negative a row; cached_gist takes any number")
+        return self
 
 
 class PhaseParams(Strict):
@@ -90,13 +98,21 @@ class _Log(TrainerCallback):  # type: ignore[misc]
         logs: Mapping[str, float] | None = None,
         **_: Any,
     ) -> None:
+        self.live.step = state.global_step
         for name, value in (logs or {}).items():
             if name in ("loss", "learning_rate", "grad_norm") or name.startswith("eval_dev"):
                 self.live.log_metric(name.removeprefix("eval_"), value)
-        self.live.step = state.global_step
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        Path(args.output_dir, f"checkpoint-{state.global_step}", WHOLE).touch()
+        checkpoint = Path(args.output_dir, f"checkpoint-{state.global_step}")
+        write_text("\n".join(_files(checkpoint)), checkpoint / WHOLE)
+
+
+class _Trainer(SentenceTransformerTrainer):  # type: ignore[misc]
+    """Without the card that would quote training texts."""
+
+    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+        pass
 
 
 def train_phase(
@@ -111,8 +127,8 @@ def train_phase(
         params: of the phase.
         work: where and how.
     """
-    arguments = _arguments(sets, params, work)
-    trainer = SentenceTransformerTrainer(
+    arguments = _arguments(model, sets, params, work)
+    trainer = _Trainer(
         model=model,
         args=arguments,
         train_dataset=sets,
@@ -120,7 +136,9 @@ def train_phase(
         evaluator=work.evaluator if work.evaluator.measures else None,
         callbacks=[_Log(work.live)],
     )
-    trainer.train(resume_from_checkpoint=_last_whole(work.folder))
+    checkpoint = _last_whole(work.folder)
+    _cut_curves(Path(work.live.plots_dir), _step(checkpoint) if checkpoint else -1)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     _must_be_best(trainer)
     return {
         "name": params.name,
@@ -134,14 +152,17 @@ def steps_of(sets: Mapping[str, Dataset], params: PhaseParams) -> int:
     """Return the steps of a phase, as round-robin or proportional mixing has them."""
     batches = [-(-len(rows) // params.batch_size) for rows in sets.values()]
     epoch = min(batches) * len(batches) if params.mixing == "round_robin" else sum(batches)
-    return max(1, int(epoch * params.epochs / params.accumulate))
+    return max(1, math.ceil(params.epochs * math.ceil(epoch / params.accumulate)))
 
 
-def _arguments(sets: Mapping[str, Dataset], params: PhaseParams, work: Work) -> SentenceTransformerTrainingArguments:
+def _arguments(
+    model: SentenceTransformer, sets: Mapping[str, Dataset], params: PhaseParams, work: Work
+) -> SentenceTransformerTrainingArguments:
     every = max(1, steps_of(sets, params) // params.checkpoints)
     measures = work.evaluator.measures
     return SentenceTransformerTrainingArguments(
         output_dir=str(work.folder),
+        prompts=_prompts(model, sets),
         num_train_epochs=params.epochs,
         per_device_train_batch_size=params.batch_size,
         gradient_accumulation_steps=params.accumulate,
@@ -170,12 +191,43 @@ def _arguments(sets: Mapping[str, Dataset], params: PhaseParams, work: Work) -> 
     )
 
 
-def _last_whole(folder: Path) -> str | None:
-    whole = sorted(folder.glob(f"checkpoint-*/{WHOLE}"), key=lambda mark: int(mark.parent.name.rpartition("-")[2]))
-    for half in folder.glob("checkpoint-*"):
-        if not (half / WHOLE).exists():
-            shutil.rmtree(half)
-    return str(whole[-1].parent) if whole else None
+def _prompts(model: SentenceTransformer, sets: Mapping[str, Dataset]) -> dict[str, str]:
+    """Return what stands before the texts of each column, as it will when they are encoded: a query's for anchors."""
+    columns = dict.fromkeys(name for rows in sets.values() for name in rows.column_names if name != "score")
+    roles = {name: "query" if name == "anchor" else "document" for name in columns}
+    return {name: prompt for name, role in roles.items() if (prompt := model.prompts.get(role))}
+
+
+def _last_whole(folder: Path) -> Path | None:
+    """Return the last whole checkpoint and remove those that a kill left half written or half removed."""
+    whole = []
+    for checkpoint in sorted(folder.glob("checkpoint-*"), key=_step):
+        mark = checkpoint / WHOLE
+        if mark.exists() and mark.read_text(encoding="utf-8").splitlines() == _files(checkpoint):
+            whole.append(checkpoint)
+        else:
+            shutil.rmtree(checkpoint)
+    return whole[-1] if whole else None
+
+
+def _files(checkpoint: Path) -> list[str]:
+    found = (path for path in checkpoint.rglob("*") if path.is_file() and path.name != WHOLE)
+    return sorted(path.relative_to(checkpoint).as_posix() for path in found)
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def _cut_curves(folder: Path, step: int) -> None:
+    """Forget what was logged after `step`, which will be logged again."""
+    for file in folder.rglob("*.tsv"):
+        lines = [line for line in file.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
+        kept = [line for line in lines[1:] if int(line.partition("\t")[0]) <= step]
+        if kept:
+            write_text("".join([*lines[:1], *kept]), file)
+        else:
+            file.unlink()
 
 
 def _must_be_best(trainer: SentenceTransformerTrainer) -> None:

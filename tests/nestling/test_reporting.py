@@ -224,6 +224,7 @@ def test_no_text_can_leave_its_cell(text):
 def test_ordinary_text_stays_readable_and_long_text_is_cut():
     assert escape("Perché l'esame (di lettura), alle 9:30?") == "Perché l'esame (di lettura), alle 9:30?"
     assert escape("uno due tre", 7) == "uno due ..."
+    assert escape("nested_mnrl") == "nested_mnrl"
 
 
 def test_a_block_of_code_cannot_be_closed_from_within():

@@ -1,0 +1,47 @@
+# make repro | test | check | services | bench; everything happens in .venv
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export DVC_NO_ANALYTICS := 1
+export HF_HUB_DISABLE_TELEMETRY := 1
+export VLLM_NO_USAGE_STATS := 1
+# BLAS on more threads than cores is slow; on another number of threads than before its last bits differ
+export OMP_NUM_THREADS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help repro test check services bench clean
+
+help:  ## say what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+$(BIN)/nestling: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "nestling needs Python 3.11 or newer: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+repro: $(BIN)/nestling  ## rebuild data, model and figures of the set that params.yaml names, and print the metrics
+	dvc repro
+	@dvc metrics show --md --precision 3
+	@echo 'figures with intervals: reports/model_card.md; pictures: dvc plots show'
+
+test: $(BIN)/nestling  ## run all tests
+	python -m pytest
+
+check: $(BIN)/nestling  ## format, lint, types, tests
+	ruff format --check .
+	ruff check .
+	mypy
+	python -m pytest
+
+services:  ## start what reviewing needs besides this repository
+	@echo 'no service is needed yet: reviewers hand in data/annotations/*.jsonl (docs/review.md)'
+
+bench: $(BIN)/nestling  ## print the table of benchmarks/encoders.py on the sample
+	python benchmarks/encoders.py
+
+clean:  ## remove caches of tools, not of DVC
+	rm -rf .cache .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,52 @@
+"""nestling promote: the last tuned model becomes the current encoder, with which the next round filters and mines."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from nestling.cli import say
+from nestling.errors import UserError
+from nestling.params import read_params
+from nestling.retrieval.encoders import fingerprint
+from nestling.tables.io import write_text
+
+TUNED, PROMOTED, PARAMS = Path("models/tuned"), Path("models/promoted"), Path("params.yaml")
+_CURRENT = re.compile(r"^(  current:[ ]*)([^\s#]+)", re.MULTILINE)
+
+
+def promote() -> None:
+    """Make models/tuned the current encoder: copy it to models/promoted, put that under DVC, name it in params.yaml."""
+    if not TUNED.is_dir():
+        raise UserError(f"there is no {TUNED} to promote: run `dvc repro`, or `dvc pull` for a colleague's")
+    read_params(PARAMS)
+    text = PARAMS.read_text(encoding="utf-8")
+    if len(_CURRENT.findall(text)) != 1:
+        raise UserError(f"{PARAMS} does not hold one line `  current: ...` in the section shared: write it there")
+    _copy()
+    _add_to_dvc()
+    write_text(_CURRENT.sub(rf"\g<1>{PROMOTED}", text), PARAMS)
+    say(f"promoted {TUNED} ({fingerprint(PROMOTED)[:12]}) to {PROMOTED}, and shared.current names it")
+    say(f"next: git add {PROMOTED}.dvc {PARAMS} && git commit, then `dvc repro` for the next round")
+
+
+def _copy() -> None:
+    temporary, old = (PROMOTED.with_name(f".{PROMOTED.name}.{os.getpid()}.{end}") for end in ("tmp", "old.tmp"))
+    try:
+        shutil.copytree(TUNED, temporary)
+        if PROMOTED.exists():
+            PROMOTED.rename(old)
+        temporary.rename(PROMOTED)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _add_to_dvc() -> None:
+    ran = subprocess.run(  # noqa: S603 - fixed arguments
+        [sys.executable, "-m", "dvc", "add", "--quiet", str(PROMOTED)], capture_output=True, text=True, check=False
+    )
+    if ran.returncode:
+        raise UserError(f"`dvc add {PROMOTED}` failed: {' '.join(ran.stderr.split())[:300]}")
