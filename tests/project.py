@@ -42,6 +42,7 @@ SMALL = {
     "train.phases.0.epochs": 1.0,
     "train.phases.0.batch_size": 64,
     "evaluate.replicates": 200,
+    "report.quote_examples": True,
 }
 
 

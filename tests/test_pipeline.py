@@ -126,7 +126,7 @@ def isolate(built: Project, name: str, folder: Path) -> Project:
     tree = built.params()
     kept = {section: tree[section] for section in stage["params"] if section in tree}
     shared = {key: value for key, value in tree["shared"].items() if f"shared.{key}" in stage["params"]}
-    (folder / "params.yaml").write_text(yaml.safe_dump({"shared": shared, **kept}), encoding="utf-8")
+    (folder / "params.yaml").write_text(yaml.safe_dump({"shared": shared, **kept}, sort_keys=False), encoding="utf-8")
     return Project(folder)
 
 

@@ -7,6 +7,7 @@ import ftfy
 
 # explain=False spares the work of saying what it did
 _REPAIR = ftfy.TextFixerConfig(explain=False, unescape_html="auto", normalization="NFC")
+_CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f]")  # ftfy leaves those that no encoding ever used
 _BLANKS = re.compile(r"[^\S\n]+")
 _EMPTY_LINES = re.compile(r"\n\s*\n+")
 _SIGNS = "".join(sign for sign in map(chr, range(0x300, 0x10000)) if unicodedata.category(sign).startswith("M"))
@@ -19,7 +20,7 @@ def clean(text: str) -> str:
 
     Markup, path-like strings and endless words are left as they are: to nestling they are plain text.
     """
-    mended = ftfy.fix_text(text, config=_REPAIR)
+    mended = unicodedata.normalize("NFC", _CONTROLS.sub("", ftfy.fix_text(text, config=_REPAIR)))
     return _EMPTY_LINES.sub("\n\n", _BLANKS.sub(" ", mended)).strip()
 
 

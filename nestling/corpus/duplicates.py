@@ -10,7 +10,7 @@ from datasketch import MinHash, MinHashLSH
 from nestling.corpus.cleaning import words
 
 _PERMUTATIONS = 128
-_FINEST = 0.99  # above it MinHash has no two bands to compare; the exact similarity decides in any case
+_REACH = 0.9  # of the threshold: MinHash looks this far, so that of the pairs at the border few are missed
 _SEED = 1  # of the hash family; it decides which pairs are looked at, not which are duplicates
 
 
@@ -62,9 +62,8 @@ def groups(size: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
 def _alike(left: list[frozenset[str]], right: list[frozenset[str]], threshold: float) -> Iterator[Pair]:
     if not left or not right:
         return
-    index = MinHashLSH(
-        threshold=min(threshold, _FINEST), num_perm=_PERMUTATIONS, weights=(0.1, 0.9)
-    )  # misses cost, false hits do not
+    # misses cost, false hits do not
+    index = MinHashLSH(threshold=threshold * _REACH, num_perm=_PERMUTATIONS, weights=(0.1, 0.9))
     sketches = _sketches(left)
     exact: dict[frozenset[str], int] = {}
     with index.insertion_session() as session:

@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Literal
 
@@ -128,8 +129,8 @@ class Encoder:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         try:
-            np.save(temporary / "keys.npy", digests)
-            np.save(temporary / "vectors.npy", vectors)
+            _save(digests, temporary / "keys.npy")
+            _save(vectors, temporary / "vectors.npy")
             _settle(temporary, folder / name)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -145,6 +146,12 @@ class Encoder:
                 normalize_embeddings=True,
             )
         return np.asarray(found, dtype=np.float32)
+
+
+def _save(array: np.ndarray, path: Path) -> None:
+    memory = BytesIO()  # straight into a file numpy would not say why it fails: a full disk has to be told as one
+    np.save(memory, array)
+    path.write_bytes(memory.getbuffer())
 
 
 def _settle(temporary: Path, shard: Path) -> None:

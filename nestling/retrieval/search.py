@@ -141,7 +141,7 @@ def top_documents(
         for first in range(0, len(passages), block[1]):
             found = asked @ torch.from_numpy(passages.block(first, first + block[1])).to(device).T
             own = torch.from_numpy(owner[first : first + block[1]] - owner[first]).to(device)
-            most = torch.full((len(asked), int(own[-1]) + 1), -2.0, device=device)
+            most = torch.full((len(asked), int(own[-1]) + 1), -torch.inf, device=device)
             most.scatter_reduce_(1, own.expand(len(asked), -1), found, "amax")
             here = torch.arange(most.shape[1], device=device).expand(len(asked), -1) + int(owner[first])
             best, where = _merge(torch.cat([best, most], 1), torch.cat([where, here], 1), room)

@@ -284,7 +284,7 @@ def _further_directions(unit: sp.csr_matrix, found: np.ndarray, dims: int) -> np
 
 def _from_gram(unit: sp.csr_matrix, gram: np.ndarray, most: int) -> np.ndarray:
     values, vectors = np.linalg.eigh(gram)
-    kept = np.flatnonzero(values[::-1] > _FLAT * max(values[-1], _NOTHING))[:most]
+    kept = np.flatnonzero(values[::-1] > _FLAT * values.max(initial=_NOTHING))[:most]
     right = unit.T @ vectors[:, ::-1][:, kept]
     return np.asarray(right / np.maximum(np.linalg.norm(right, axis=0), _NOTHING))
 

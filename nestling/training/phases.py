@@ -158,7 +158,7 @@ def steps_of(sets: Mapping[str, Dataset], params: PhaseParams) -> int:
 def _arguments(
     model: SentenceTransformer, sets: Mapping[str, Dataset], params: PhaseParams, work: Work
 ) -> SentenceTransformerTrainingArguments:
-    every = max(1, steps_of(sets, params) // params.checkpoints)
+    every, log_every = _rhythm(steps_of(sets, params) // params.checkpoints)
     measures = work.evaluator.measures
     return SentenceTransformerTrainingArguments(
         output_dir=str(work.folder),
@@ -185,10 +185,18 @@ def _arguments(
         load_best_model_at_end=measures,
         metric_for_best_model=f"eval_{work.evaluator.primary_metric}" if measures else None,
         greater_is_better=True,
-        logging_steps=max(1, every // 4),
+        logging_steps=log_every,
         report_to=[],
         dataloader_pin_memory=torch.cuda.is_available(),
     )
+
+
+def _rhythm(between: int) -> tuple[int, int]:
+    """Return the steps between checkpoints, and between points of the curves.
+
+    A checkpoint falls on a point: what a point averages would else be lost in part when training goes on from there.
+    """
+    return (between - between % 4, between // 4) if between >= 40 else (max(1, between), 1)
 
 
 def _prompts(model: SentenceTransformer, sets: Mapping[str, Dataset]) -> dict[str, str]:

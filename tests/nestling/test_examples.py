@@ -1,0 +1,86 @@
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nestling.training.examples import retrieval_examples, sts_examples
+
+
+def row(query, positive, negatives, copy=0):
+    return {
+        "query_id": query,
+        "positive_id": positive,
+        "copy": copy,
+        "origin": "recorded",
+        "anchor": f"asks {query}",
+        "positive": f"text {positive}",
+        "negatives": [f"text {name}" for name in negatives],
+        "negative_ids": negatives,
+    }
+
+
+SCHEMA = {"negatives": pl.List(pl.String), "negative_ids": pl.List(pl.String)}
+
+
+def frame(*rows):
+    return pl.DataFrame(list(rows), schema_overrides=SCHEMA)
+
+
+def test_columns_are_anchor_positive_and_as_many_negatives_as_asked():
+    rows = frame(row("q1", "a", ["b", "c", "d"]), row("q2", "b", ["c", "d", "a"]))
+    found = retrieval_examples(rows, 2, seed=1)
+    assert found.column_names == ["anchor", "positive", "negative_1", "negative_2"]
+    assert found[0] == {"anchor": "asks q1", "positive": "text a", "negative_1": "text b", "negative_2": "text c"}
+    assert retrieval_examples(rows, 0, seed=1).column_names == ["anchor", "positive"]
+
+
+names = st.sampled_from("abcdef")
+rows_of = st.lists(
+    st.tuples(st.sampled_from(["q1", "q2", "q3"]), names, st.lists(names, max_size=3, unique=True)),
+    min_size=1,
+    max_size=8,
+    unique_by=lambda drawn: drawn[:2],
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(rows_of, st.integers(1, 5), st.integers(0, 9))
+def test_a_row_short_of_negatives_is_kept_and_filled_with_what_answers_other_queries(drawn, wanted, seed):
+    rows = frame(*(row(query, positive, [name for name in names if name != positive]) for query, positive, names in drawn))
+    own = {query: {positive for other, positive, _ in drawn if other == query} for query, _, _ in drawn}
+    found = retrieval_examples(rows, wanted, seed)
+    assert len(found) == rows.height
+    for example, given_row in zip(found, rows.iter_rows(named=True), strict=True):
+        texts = [example[f"negative_{number + 1}"] for number in range(wanted)]
+        hard, filled = texts[: len(given_row["negatives"])], texts[len(given_row["negatives"]) :]
+        assert hard == given_row["negatives"][:wanted]
+        others = {f"text {positive}" for _, positive, _ in drawn if positive not in own[given_row["query_id"]]}
+        free = others - set(given_row["negatives"])
+        assert len(set(filled) & free) == min(len(free), len(filled))  # each once, while there are any
+        assert set(filled) <= {*free, ""}
+
+
+def test_the_last_free_passage_of_a_corpus_is_found():
+    rows = frame(row("q1", "p0", []), *(row("q1", f"p{n}", []) for n in range(1, 300)), row("q2", "z", []))
+    found = retrieval_examples(rows, 1, seed=1)
+    assert set(found["negative_1"][:300]) == {"text z"}
+
+
+def test_the_fill_is_drawn_by_seed():
+    rows = frame(*(row(f"q{n}", f"p{n}", []) for n in range(30)))
+    once, again, other = (retrieval_examples(rows, 2, seed)[:] for seed in (1, 1, 2))
+    assert once == again
+    assert once != other
+
+
+def test_a_copy_keeps_what_its_row_has():
+    found = retrieval_examples(frame(row("q1", "a", ["b"]), row("q1", "a", ["b"], copy=1)), 1, seed=1)
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("scores", [[0.0, 1.0]])
+def test_sentence_pairs_keep_their_order_and_scores(scores):
+    rows = pl.DataFrame({"pair_id": ["1", "2"], "copy": [0, 0], "sentence1": ["a", "b"], "sentence2": ["c", "d"]})
+    found = sts_examples(rows.with_columns(score=pl.Series(scores)))
+    assert found.column_names == ["sentence1", "sentence2", "score"]
+    assert found[1] == {"sentence1": "b", "sentence2": "d", "score": 1.0}

@@ -1,0 +1,42 @@
+import pytest
+
+from nestling.corpus.language import best_language, language
+from nestling.errors import UserError
+
+TEXTS = {
+    "it": "Il mulino apre alle nove e chiude quando il mugnaio ha finito di macinare.",
+    "pt": "O moinho abre às nove e fecha quando o moleiro acaba de moer os cereais.",
+    "es": "El molino abre a las nueve y cierra cuando el molinero termina de moler.",
+    "en": "The mill opens at nine and closes when the miller has finished grinding.",
+}
+
+
+def test_each_text_gets_its_own_language():
+    found = best_language(list(TEXTS.values()), list(TEXTS))
+    assert [code for code, _ in found] == list(TEXTS)
+
+
+def test_probability_is_among_all_languages_not_only_the_wanted():
+    ((code, share),) = best_language([TEXTS["en"]], ["it"])
+    assert code == "it"
+    assert share < 0.1
+
+
+def test_text_without_letters_is_of_no_language():
+    assert best_language(["", "12 34", "\n"], ["it", "es"]) == [("it", 0.0)] * 3
+
+
+def test_a_huge_text_is_recognised_by_its_beginning():
+    ((code, share),) = best_language([TEXTS["it"] * 100_000], ["it"])
+    assert code == "it"
+    assert share > 0.9
+
+
+def test_no_texts_give_no_answers():
+    assert best_language([], ["it"]) == []
+
+
+@pytest.mark.parametrize("code", ["xx", "IT", "ita", "", "italiano"])
+def test_a_code_that_is_no_language_is_named_with_the_parameter(code):
+    with pytest.raises(UserError, match=f"^shared.languages holds '{code}'.* it, "):
+        language(code)

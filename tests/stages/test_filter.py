@@ -1,0 +1,223 @@
+"""The rules of the stage on frames of a few rows, and the stage itself with a real encoder of its own."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nestling.corpus.cleaning import words
+from nestling.errors import UserError
+from nestling.retrieval.embeddings import EncodeParams, Encoder
+from nestling.retrieval.encoders import StaticParams, make_encoder, save_encoder
+from nestling.tables.corpus import Passage
+from nestling.tables.io import check, empty, read_table, write_table
+from nestling.tables.queries import Answerable, FoundQuery, LostQuery, Query
+from stages.filter import FilterParams, copied_share, judge, main, rank_own
+
+ENCODE = EncodeParams(device="cpu", precision="fp32", batch_size=8)
+TEXTS = {
+    "a" * 20: "il mulino macina il grano",
+    "b" * 20: "la barca torna in porto",
+    "c" * 20: "il forno cuoce il pane",
+    "d" * 20: "la barca torna in porto",
+}
+A, B, C, D = TEXTS
+
+
+def params(**changes):
+    given = {
+        "current": "models/base", "encode": ENCODE, "max_rank": 2, "trusted_origins": ["recorded"], "max_copied": 0.5,
+        "copied_from_words": 3,
+    }  # fmt: skip
+    return FilterParams(**given | changes)
+
+
+def ranked(*rows):
+    """Rows (text, origin, rank, copied); a query's id is its place."""
+    frame = pl.DataFrame(rows, schema=["text", "origin", "rank", "copied"], orient="row").cast({"copied": pl.Float64})
+    ids = [f"{number:020x}" for number in range(len(rows))]
+    about = {"kind": "k", "language": "it", "split": "train", "passage_id": A, "score": 0.5}
+    whole = frame.with_columns(pl.Series("query_id", ids), **{name: pl.lit(value) for name, value in about.items()})
+    return whole.select(empty(FoundQuery).columns).cast(empty(FoundQuery).schema)
+
+
+def judged(*rows, **changes):
+    found, lost = judge(ranked(*rows), params(**changes))
+    check(found, FoundQuery, "test")
+    check(lost.select(empty(LostQuery).columns), LostQuery, "test")
+    assert found.height + lost.height == len(rows)
+    reasons = dict(lost.select("query_id", "reason").rows())
+    return [reasons.get(f"{number:020x}", "") for number in range(len(rows))]
+
+
+def test_every_reason_for_losing_a_query_comes_once():
+    rows = [
+        ("uno due tre", "x", 3, 0.0),
+        ("quattro cinque sei", "x", 1, 0.6),
+        ("sette", "x", 1, 0.0),
+        ("Sette!", "x", 2, 0.0),
+    ]
+    assert judged(*rows) == ["not_found", "copied", "", "duplicate"]
+
+
+@pytest.mark.parametrize(("rank", "reason"), [(1, ""), (2, ""), (3, "not_found")])
+def test_a_query_stays_up_to_the_rank(rank, reason):
+    assert judged(("mulino", "x", rank, 0.0)) == [reason]
+
+
+def test_trusted_origins_stay_whatever_their_rank():
+    assert judged(("mulino", "recorded", 900, 0.0), ("barca", "x", 900, 0.0)) == ["", "not_found"]
+    assert judged(("mulino", "recorded", 900, 0.0), trusted_origins=[]) == ["not_found"]
+
+
+@pytest.mark.parametrize("rank", [1, 900])
+def test_no_other_query_of_the_same_words_drives_out_a_trusted_one(rank):
+    assert judged(("il mulino", "x", rank, 0.0), ("Il mulino?", "recorded", 800, 0.0))[1] == ""
+
+
+@pytest.mark.parametrize(("text", "reason"), [("il mulino", ""), ("il mulino macina", "copied")])
+def test_short_queries_may_be_copied(text, reason):
+    assert judged((text, "x", 1, 1.0)) == [reason]
+
+
+def test_trusted_queries_may_not_be_copied():
+    assert judged(("il mulino macina", "recorded", 1, 1.0)) == ["copied"]
+
+
+def test_of_the_same_words_the_best_ranked_stays_and_ties_go_to_the_smaller_id():
+    assert judged(("mulino", "x", 2, 0.0), ("Mulino", "x", 1, 0.0), ("mulino!", "x", 1, 0.0)) == [
+        "duplicate",
+        "",
+        "duplicate",
+    ]
+
+
+def test_a_query_that_is_lost_is_nobodys_original():
+    assert judged(("il mulino macina", "x", 1, 1.0), ("il mulino macina", "x", 2, 0.2)) == ["copied", ""]
+
+
+def test_queries_without_words_are_alike_only_if_equal():
+    assert judged(("?", "x", 1, 0.0), ("!", "x", 1, 0.0), ("?", "x", 2, 0.0)) == ["", "", "duplicate"]
+
+
+@pytest.mark.parametrize(
+    ("query", "share"),
+    [
+        ("il mulino macina il grano", 1.0),
+        ("Il MULINO, macina!", 1.0),
+        ("mulino il macina", 1 / 3),
+        ("quando il mulino macina", 3 / 4),
+        ("mulin", 0.0),
+        ("lino macina", 1 / 2),
+        ("?", 0.0),
+        ("", 0.0),
+    ],
+)
+def test_copied_share_is_the_longest_run_of_whole_words(query, share):
+    assert copied_share(query, TEXTS[A]) == pytest.approx(share)
+
+
+parts = st.lists(st.sampled_from(["il", "mulino", "pane", "e"]), max_size=7).map(" ".join)
+
+
+@given(parts, parts)
+def test_copied_share_is_what_trying_every_run_gives(query, passage):
+    asked, text = words(query), f" {passage} "
+    runs = [
+        j - i for i in range(len(asked)) for j in range(i + 1, len(asked) + 1) if f" {' '.join(asked[i:j])} " in text
+    ]
+    assert copied_share(query, passage) == max(runs, default=0) / max(len(asked), 1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A static encoder made of the four texts."""
+    made = tmp_path_factory.mktemp("encoder") / "models/base"
+    made.parent.mkdir()
+    kind = StaticParams(kind="static", dims=3, views={"word": 1.0}, saturation=1.2, max_features=100)
+    texts = list(TEXTS.values())
+    save_encoder(make_encoder(kind, texts, texts, 1), made)
+    return made
+
+
+def passages():
+    rows = pl.DataFrame({"passage_id": list(TEXTS), "text": list(TEXTS.values())}).with_columns(
+        document_id="passage_id", title=pl.lit(""), start=0, end=9, language=pl.lit("it"), licence=None,
+        group_id="passage_id", split=pl.lit("train"),
+    )  # fmt: skip
+    return rows.select(empty(Passage).columns).cast(empty(Passage).schema)
+
+
+def queries(*texts):
+    ids = [f"{number:020x}" for number in range(len(texts))]
+    frame = pl.DataFrame({"query_id": ids, "text": texts}, schema={"query_id": pl.String, "text": pl.String})
+    about = {"origin": "recorded", "kind": "recorded", "language": "it", "split": "train"}
+    whole = frame.with_columns(**{name: pl.lit(value) for name, value in about.items()})
+    return whole.select(empty(Query).columns).cast(empty(Query).schema)
+
+
+def answers(*rows):
+    return pl.DataFrame(
+        [(f"{number:020x}", name) for number, name in rows], schema=empty(Answerable).schema, orient="row"
+    )
+
+
+def own(folder, tmp_path, texts, pointers):
+    encoder = Encoder(folder, ENCODE, tmp_path / "cache")
+    found = rank_own(encoder, passages(), queries(*texts), answers(*pointers))
+    return found.select("text", "passage_id", "rank").rows()
+
+
+def test_a_query_finds_the_passage_with_its_words_first(folder, tmp_path):
+    found = own(folder, tmp_path, ["macina grano", "cuoce pane", "cuoce pane oggi"], [(0, A), (1, C), (2, A)])
+    assert found[:2] == [("macina grano", A, 1), ("cuoce pane", C, 1)]
+    assert found[2][2] > 1
+
+
+def test_of_several_passages_that_may_answer_the_nearest_counts(folder, tmp_path):
+    assert own(folder, tmp_path, ["cuoce pane"], [(0, A), (0, B), (0, C)]) == [("cuoce pane", C, 1)]
+
+
+def test_equal_passages_share_the_better_rank_and_the_smaller_id_is_named(folder, tmp_path):
+    assert own(folder, tmp_path, ["barca porto"], [(0, D)]) == [("barca porto", D, 1)]
+    assert own(folder, tmp_path, ["barca porto"], [(0, D), (0, B)]) == [("barca porto", B, 1)]
+
+
+def test_no_queries_are_no_error(folder, tmp_path):
+    assert own(folder, tmp_path, [], []) == []
+
+
+@pytest.fixture
+def project(folder, tmp_path, monkeypatch):
+    """A project up to this stage: two queries that are found, one that is copied."""
+    monkeypatch.chdir(tmp_path)
+    tree = {"shared": {"current": str(folder), "encode": ENCODE.model_dump()}}
+    tree["filter"] = params().model_dump(exclude={"current", "encode"})
+    Path("params.yaml").write_text(yaml.safe_dump(tree))
+    write_table(passages(), "data/prepared/passages.parquet", Passage)
+    write_table(queries("grano macinato", "torna barca", "il forno cuoce"), "data/generated/queries.parquet", Query)
+    write_table(answers((0, A), (1, B), (1, D), (2, C)), "data/generated/answerable.parquet", Answerable)
+
+
+@pytest.mark.usefixtures("project")
+def test_the_stage_keeps_every_query_in_one_of_two_tables():
+    main()
+    found = read_table("data/filtered/queries.parquet", FoundQuery)
+    lost = read_table("data/filtered/lost.parquet", LostQuery)
+    assert found.select("text", "passage_id", "rank").rows() == [("grano macinato", A, 1), ("torna barca", B, 1)]
+    assert lost.select("text", "reason", "copied").rows() == [("il forno cuoce", "copied", 1.0)]
+    report = json.loads(Path("reports/filter.json").read_text())
+    assert report == {"kept": {"recorded": 2}, "lost": {"copied": 1}, "found_first": {"recorded": 1.0}}
+
+
+@pytest.mark.usefixtures("project")
+def test_a_missing_encoder_is_a_sentence_and_nothing_is_written():
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(text.replace("models/base", "models/gone"))
+    with pytest.raises(UserError, match="there is no encoder at"):
+        main()
+    assert not Path("data/filtered").exists()

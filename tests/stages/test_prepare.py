@@ -1,0 +1,280 @@
+"""The rules of the stage on frames of a few rows, and the stage itself in a folder of its own."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nestling.corpus.ids import content_id
+from nestling.errors import UserError
+from nestling.tables.corpus import Document, Passage, RecordedQuery, Rejected, SuiteDocument, SuiteQuery
+from nestling.tables.io import check, empty, read_table
+from stages.prepare import PrepareParams, clean_documents, drop_duplicates, judge, main, make_pairs, make_passages
+
+REPOSITORY = Path(__file__).parents[2]
+MILL = "Il mulino del paese apre alle nove del mattino e macina il grano portato dai contadini della valle."
+BOAT = "La barca rientra in porto prima del tramonto quando il vento di terra non la trattiene al largo."
+BREAD = "Il pane cotto nel forno a legna resta morbido per tre giorni se lo si avvolge in un panno di lino."
+ENGLISH = "The mill of the village opens at nine in the morning and grinds the wheat that the farmers bring."
+NUMBERS = "12 34 56 78 90 12 34 56 78 90 uno due tre quattro"
+CHANT = " ".join([BREAD] * 6)
+WORDS = [
+    "gatto",
+    "cane",
+    "lupo",
+    "gufo",
+    "orso",
+    "volpe",
+    "cervo",
+    "lepre",
+    "falco",
+    "corvo",
+    "merlo",
+    "rana",
+    "trota",
+]
+
+
+def params(**changes):
+    given = {
+        "set": "mine", "seed": 1, "languages": ["it"], "titles": True, "max_words": 60, "min_words": 8,
+        "min_language_share": 0.5, "min_letters": 0.5, "min_distinct": 0.2, "near_duplicate": 0.8, "dev_share": 0.05,
+        "test_share": 0.05, "max_document_mb": 1.0,
+    }  # fmt: skip
+    return PrepareParams(**given | changes)
+
+
+def documents(*texts, titles=None, languages=None):
+    rows = [(f"d{number}", "", text, None, None, "file") for number, text in enumerate(texts)]
+    frame = pl.DataFrame(rows, schema=empty(Document).schema, orient="row")
+    frame = frame.with_columns(title=pl.Series(titles)) if titles else frame
+    return frame.with_columns(language=pl.Series(languages, dtype=pl.String)) if languages else frame
+
+
+def prepared(*texts, titles=None, **changes):
+    made = params(**changes)
+    passages, left_out = make_passages(clean_documents(documents(*texts, titles=titles), made.languages), made)
+    return check(passages, Passage, "test"), check(left_out, Rejected, "test")
+
+
+def test_every_reason_for_leaving_a_text_out_comes_once():
+    near = MILL.replace("valle", "pianura")
+    passages, out = prepared(
+        MILL, "\x00 \x07", "Troppo corto.", ENGLISH, NUMBERS, CHANT, MILL.upper(), near, max_words=200
+    )
+    assert passages["document_id"].to_list() == ["d0"]
+    assert sorted(out.select("item", "item_id", "reason", "detail").rows()) == [
+        ("document", "d1", "empty", ""),
+        ("passage", "d2", "too_short", ""),
+        ("passage", "d3", "wrong_language", ""),
+        ("passage", "d4", "few_letters", ""),
+        ("passage", "d5", "repetitive", ""),
+        ("passage", "d6", "exact_duplicate", "d0"),
+        ("passage", "d7", "near_duplicate", "d0"),
+    ]
+
+
+def test_markup_paths_and_endless_words_pass_as_plain_text():
+    strange = f"{MILL} <script>alert(1)</script> {{{{ 7*7 }}}} {'x' * 10_000} ../../etc/passwd {BOAT}"
+    passages, out = prepared(strange, titles=["../../etc/passwd <b>"])
+    assert passages["text"].to_list() == [f"../../etc/passwd <b>\n{strange}"]
+    assert out.is_empty()
+
+
+def test_ids_are_of_the_text_that_is_encoded():
+    passages, _ = prepared(MILL, BOAT, titles=["Orari", ""])
+    assert passages["passage_id"].to_list() == [content_id(f"Orari\n{MILL}"), content_id(BOAT)]
+
+
+def test_titles_can_stay_off():
+    made = params(titles=False)
+    passages, _ = make_passages(clean_documents(documents(MILL, titles=["Orari"]), ["it"]), made)
+    assert passages["text"].to_list() == [MILL]
+
+
+def test_a_declared_language_holds_only_if_it_is_wanted():
+    given = documents(MILL, MILL, languages=["es", "de"])
+    assert clean_documents(given, ["it", "es"])["language"].to_list() == ["es", "it"]
+
+
+@pytest.mark.parametrize(("body", "kept"), [("उत्तर में पहाड़ हैं और दक्षिण में समुद्र है जहाँ मछुआरे रहते हैं।", "hi"), (MILL, "it")])
+def test_vowel_signs_count_as_letters(body, kept):
+    frame = documents(body).with_columns(body=pl.lit(body), words=pl.lit(14))
+    passages, _ = judge(frame, params(languages=["it", "hi"], min_letters=0.8))
+    assert passages["language"].to_list() == [kept]
+
+
+def test_a_body_that_opens_with_anothers_title_is_the_same_text():
+    rest = f"{BOAT} {BREAD}"
+    passages, out = prepared(f"Orari del mulino e della barca del paese vecchio\n{MILL}", MILL, rest, titles=[
+        "", "Orari del mulino e della barca del paese vecchio", ""
+    ])  # fmt: skip
+    assert passages["document_id"].to_list() == ["d0", "d2"]
+    assert out.select("reason", "detail").rows() == [("exact_duplicate", "d0")]
+
+
+def test_documents_that_share_a_passage_share_a_group():
+    frame = pl.DataFrame(
+        {"document_id": ["b", "b", "c", "a", "e"], "body": [MILL, BOAT, BOAT, BREAD, ENGLISH]}
+    ).with_columns(text="body")
+    kept, out = drop_duplicates(frame, 0.8)
+    assert kept.select("document_id", "group_id").rows() == [("b", "b"), ("b", "b"), ("a", "a"), ("e", "e")]
+    assert out.select("document_id", "group_id", "duplicate_of").rows() == [("c", "b", "b")]
+
+
+bodies = st.sampled_from([MILL, MILL.replace("valle", "costa"), BOAT, BOAT.upper(), BREAD, ENGLISH, NUMBERS])
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdefgh"), bodies), max_size=14))
+def test_no_document_and_no_duplicate_straddles_two_groups(rows):
+    frame = pl.DataFrame(rows, schema={"document_id": pl.String, "body": pl.String}, orient="row")
+    kept, out = drop_duplicates(frame.with_columns(text="body"), 0.8)
+    every = pl.concat([kept.with_columns(reason=pl.lit("")), out.select(*kept.columns, "reason")])
+    assert every.height == len(rows)
+    assert every.group_by("document_id").agg(pl.col("group_id").n_unique())["group_id"].max() in (None, 1)
+    group = dict(every.select("document_id", "group_id").rows())
+    assert all(group[row["duplicate_of"]] == row["group_id"] for row in every.iter_rows(named=True))
+
+
+def animals(words):
+    texts = [f"{MILL} Un {word} lo guarda. {BOAT} Un {word} la segue." for word in words]
+    return prepared(*texts, near_duplicate=1.0, max_words=22, dev_share=0.4, test_share=0.4)[0]
+
+
+def test_passages_of_a_document_stand_in_one_split():
+    passages = animals(WORDS)
+    assert passages.height == 2 * len(WORDS)
+    assert passages["split"].n_unique() == 3
+    assert passages.group_by("document_id").agg(pl.col("split").n_unique())["split"].max() == 1
+
+
+def test_new_documents_move_no_old_passage_to_another_split():
+    old, new = (dict(animals(words).select("passage_id", "split").rows()) for words in (WORDS[:9], WORDS))
+    assert len(old) == 18
+    assert {name: new[name] for name in old} == old
+
+
+def test_a_pair_is_taken_once_in_either_order_and_keeps_its_first_score():
+    sentences = {"sentence1": ["a b", "c\x00 d", "\x07"], "sentence2": ["c  d", "a b", "e"]}
+    pairs, out = make_pairs(pl.DataFrame({**sentences, "score": [0.2, 0.9, 1.0]}), params())
+    assert pairs.select("sentence1", "sentence2", "score").rows() == [("a b", "c d", 0.2)]
+    assert sorted(out["reason"]) == ["empty", "exact_duplicate"]
+
+
+def test_pairs_that_share_a_sentence_stand_in_one_split():
+    numbers = range(200)
+    frame = pl.DataFrame(
+        {"sentence1": [f"frase {n // 4}" for n in numbers], "sentence2": [f"altra {n}" for n in numbers], "score": 0.5}
+    )
+    pairs, _ = make_pairs(frame, params(dev_share=0.4))
+    assert pairs.group_by("sentence1").agg(pl.col("split").n_unique())["split"].max() == 1
+    assert set(pairs["split"]) == {"train", "dev"}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A project with an empty set, where the stage runs."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/raw/mine/documents").mkdir(parents=True)
+    tree = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
+    tree["shared"]["set"] = "mine"
+    tree["prepare"]["max_document_mb"] = 1.0
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
+    return tmp_path / "data/raw/mine"
+
+
+def put(folder, **texts):
+    for name, text in texts.items():
+        (folder / "documents" / f"{name}.txt").write_text(text, encoding="utf-8")
+
+
+def test_a_document_of_fifty_megabytes_is_rejected_and_the_rest_goes_on(folder):
+    put(folder, good=MILL)
+    with (folder / "documents/huge.txt").open("wb") as file:
+        file.truncate(50_000_000)
+    main()
+    rejected = read_table("data/prepared/rejected.parquet", Rejected)
+    assert rejected.select("item_id", "reason").rows() == [("huge.txt", "too_large")]
+    assert json.loads(Path("reports/prepare.json").read_text())["passages"] == {"train": 1}
+
+
+def test_a_corpus_wholly_in_another_language_says_so_and_writes_nothing(folder):
+    put(folder, a=ENGLISH, b=ENGLISH.replace("mill", "windmill"))
+    with pytest.raises(UserError, match=r"leaves no passage \(2 wrong_language\): check shared.languages") as raised:
+        main()
+    assert "\n" not in str(raised.value)
+    assert not Path("data/prepared").exists()
+    assert not Path("reports").exists()
+
+
+def test_an_empty_corpus_says_how_to_bring_documents(folder):
+    with pytest.raises(UserError, match=r"mine has no document: bring some with `nestling add`"):
+        main()
+
+
+def test_a_missing_set_names_those_there_are(folder):
+    folder.rename(folder.with_name("other"))
+    with pytest.raises(UserError, match="mine is not a folder: the sets there are other"):
+        main()
+
+
+def test_a_language_that_is_none_is_named_with_its_parameter(folder):
+    put(folder, a=MILL)
+    params = Path("params.yaml")
+    params.write_text(params.read_text().replace("- it\n", "- xx\n"))
+    with pytest.raises(UserError, match=r"^shared.languages holds 'xx'"):
+        main()
+
+
+def test_queries_are_cleaned_and_one_of_which_nothing_is_left_is_rejected(folder):
+    put(folder, a=MILL)
+    rows = [("q", "quando\x00  apre\nil mulino"), ("r", "\x1b[0m")]
+    lines = [json.dumps({"_id": name, "text": text, "document_id": "a.txt"}) for name, text in rows]
+    (folder / "queries.jsonl").write_text("\n".join(lines))
+    main()
+    assert read_table("data/prepared/recorded.parquet", RecordedQuery)["text"].to_list() == ["quando apre il mulino"]
+    rejected = read_table("data/prepared/rejected.parquet", Rejected)
+    assert rejected.select("item", "item_id", "reason").rows() == [("query", "r", "empty")]
+
+
+def test_a_suite_loses_no_document_and_its_queries_are_cleaned(folder):
+    put(folder, a=MILL, b="Corto.", c=ENGLISH)
+    (folder / "eval/gold/qrels").mkdir(parents=True)
+    (folder / "eval/gold/queries.jsonl").write_text(json.dumps({"_id": "q", "text": "perche\u0301\x00  s\u00ec"}))
+    (folder / "eval/gold/qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\nq\tb.txt\t1\n")
+    main()
+    assert read_table("data/suites/queries.parquet", SuiteQuery)["text"].to_list() == ["perché sì"]
+    names = read_table("data/suites/documents.parquet", SuiteDocument)["document_id"].to_list()
+    assert names == ["a.txt", "b.txt", "c.txt"]
+
+
+def test_the_same_set_gives_the_same_bytes(folder):
+    put(folder, a=f"{MILL} {BOAT}", b=BREAD, c=ENGLISH)
+    main()
+    before = {path: path.read_bytes() for path in Path("data").rglob("*.parquet")}
+    shutil.rmtree("data/prepared")
+    main()
+    assert {path: path.read_bytes() for path in Path("data").rglob("*.parquet")} == before
+
+
+LIMITED = """
+import resource, runpy, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000))
+runpy.run_module("stages.prepare", run_name="__main__")
+"""
+
+
+def test_a_disk_that_takes_no_more_ends_the_stage_in_one_sentence(folder):
+    put(folder, a=MILL)
+    done = subprocess.run([sys.executable, "-c", LIMITED], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith("error: ")
+    assert list(Path("data/prepared").iterdir()) == []
