@@ -121,7 +121,9 @@ def tree(queries: pl.DataFrame, pairs: pl.DataFrame) -> dict[str, Any]:
     for (suite, system, dim), group in _grouped(pairs):
         cosine, gold = group["cosine"].to_numpy(), group["score"].to_numpy()
         if not np.ptp(cosine):
-            raise UserError(f"{system} finds the pairs of the STS suite {suite} all equally similar: does it know their words?")
+            raise UserError(
+                f"{system} finds the pairs of the STS suite {suite} all equally similar: does it know their words?"
+            )
         place = found["sts"].setdefault(suite, {}).setdefault(system, {})
         place[str(dim)] = {"spearman": round(spearman(cosine, gold), 6), "pearson": round(pearson(cosine, gold), 6)}
     return found
@@ -209,7 +211,9 @@ def read_suites() -> tuple[list[Suite], pl.DataFrame]:
         raise UserError("there is nothing to evaluate on: bring a suite (eval/) or raise prepare.test_share")
     for suite, graded in pairs.sort("suite").group_by("suite", maintain_order=True):
         if graded["score"].n_unique() < 2:
-            raise UserError(f"the pairs of the STS suite {suite[0]} are all graded alike: there is nothing to compare with")
+            raise UserError(
+                f"the pairs of the STS suite {suite[0]} are all graded alike: there is nothing to compare with"
+            )
     return suites, pairs
 
 

@@ -134,7 +134,10 @@ def publish(model: SentenceTransformer, params: TrainParams, folder: Path) -> No
     shutil.rmtree(LOGS, ignore_errors=True)
     for number in range(1, len(params.phases) + 1):
         shutil.copytree(folder / f"phase-{number}/live", LOGS / f"phase-{number}")
-    shutil.rmtree(folder)
+    gone = folder.with_name(f".{folder.name}.done")
+    shutil.rmtree(gone, ignore_errors=True)
+    folder.rename(gone)  # at one stroke: curves without their checkpoints, or the reverse, would be resumed wrongly
+    shutil.rmtree(gone)
 
 
 def main() -> None:

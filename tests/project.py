@@ -131,9 +131,13 @@ class Project:
         """Return a copy of the project that lacks some paths."""
         shutil.copytree(self.root, folder, dirs_exist_ok=True)
         for path in without:
-            target = folder / path
-            shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
+            remove(folder / path)
         return Project(folder)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def take(source: Path, target: Path) -> None:

@@ -40,8 +40,8 @@ def rank(
     index = bm25s.BM25(k1=params.k1, b=params.b)
     vocabulary: dict[str, int] = {}
     known = [[vocabulary.setdefault(word, len(vocabulary)) for word in tokens.of(text)] for text in passages]
-    vocabulary = vocabulary or {"": 0}
-    index.index((known, vocabulary), show_progress=False)
+    if vocabulary:
+        index.index((known, vocabulary), show_progress=False)
     first = np.flatnonzero(np.r_[True, owner[1:] != owner[:-1]])
     found = np.empty((len(queries), min(depth, len(first))), dtype=np.int64)
     for row, query in enumerate(queries):

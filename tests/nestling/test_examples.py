@@ -46,7 +46,9 @@ rows_of = st.lists(
 @settings(max_examples=100, deadline=None)
 @given(rows_of, st.integers(1, 5), st.integers(0, 9))
 def test_a_row_short_of_negatives_is_kept_and_filled_with_what_answers_other_queries(drawn, wanted, seed):
-    rows = frame(*(row(query, positive, [name for name in names if name != positive]) for query, positive, names in drawn))
+    rows = frame(
+        *(row(query, positive, [name for name in names if name != positive]) for query, positive, names in drawn)
+    )
     own = {query: {positive for other, positive, _ in drawn if other == query} for query, _, _ in drawn}
     found = retrieval_examples(rows, wanted, seed)
     assert len(found) == rows.height

@@ -27,7 +27,7 @@ def test_text_without_letters_is_of_no_language():
 
 
 def test_a_huge_text_is_recognised_by_its_beginning():
-    ((code, share),) = best_language([TEXTS["it"] * 100_000], ["it"])
+    ((code, share),) = best_language([TEXTS["it"] * 20 + TEXTS["en"] * 100], ["it"])
     assert code == "it"
     assert share > 0.9
 

@@ -6,7 +6,12 @@ from nestling.training.nested import NestedRankingLoss
 from tests.encoders import static_encoder
 
 ANCHORS = ["quando apre il mulino", "ragù della nonna", "porto in inverno", "prove del coro"]
-POSITIVES = ["il mulino apre alle nove", "la nonna cucina il ragù", "il porto chiude in inverno", "il coro prova di sera"]
+POSITIVES = [
+    "il mulino apre alle nove",
+    "la nonna cucina il ragù",
+    "il porto chiude in inverno",
+    "il coro prova di sera",
+]
 NEGATIVES = ["il mulino è di pietra", "la nonna riposa", "il porto è antico", "il coro è di voci bianche"]
 
 

@@ -8,7 +8,12 @@ from nestling.training.objectives import OBJECTIVES, RANKING, LossParams, Weight
 from tests.encoders import static_encoder, tiny_bert
 
 ANCHORS = ["quando apre il mulino", "ragù della nonna", "porto in inverno", "prove del coro"]
-POSITIVES = ["il mulino apre alle nove", "la nonna cucina il ragù", "il porto chiude in inverno", "il coro prova di sera"]
+POSITIVES = [
+    "il mulino apre alle nove",
+    "la nonna cucina il ragù",
+    "il porto chiude in inverno",
+    "il coro prova di sera",
+]
 NEGATIVES = ["il mulino è di pietra", "la nonna riposa", "il porto è antico", "il coro è di voci bianche"]
 GRADES = torch.tensor([0.9, 0.1, 0.6, 0.3])
 EXTRA = {

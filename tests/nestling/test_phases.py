@@ -67,7 +67,10 @@ def train(folder, params, model=None, sets=SETS, measures=True, precision="fp32"
     model = model or static_encoder(TEXTS, 8)
     live = Live(dir=str(folder / "live"), save_dvc_exp=False, dvcyaml=None, report=None, resume=True)
     kinds = {name: params.tasks["rs".index(name)].loss for name in sets}
-    losses = {name: build_loss(model, kind, lambda _: copy.deepcopy(model), [8, 4], [1.0, 1.0]) for name, kind in kinds.items()}
+    losses = {
+        name: build_loss(model, kind, lambda _: copy.deepcopy(model), [8, 4], [1.0, 1.0])
+        for name, kind in kinds.items()
+    }
     work = Work(folder / "checkpoints", precision, 1, evaluator(measures), live)
     done = train_phase(model, dict(sets), losses, params, work)
     live.end()

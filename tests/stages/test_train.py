@@ -21,7 +21,9 @@ from tests.encoders import static_encoder, tiny_bert
 from tests.project import REPOSITORY
 
 draw = random.Random(1)
-WORDS = [f"{first}{second}" for first in ("mul", "non", "por", "cor", "sen", "rif") for second in ("ino", "ata", "ette")]
+WORDS = [
+    f"{first}{second}" for first in ("mul", "non", "por", "cor", "sen", "rif") for second in ("ino", "ata", "ette")
+]
 TEXTS = [" ".join(draw.sample(WORDS, 8)) for _ in range(60)]
 RANKING = {"kind": "nested_mnrl", "scale": 20.0, "distil": 0.5}
 COSENT = {"kind": "cosent", "scale": 20.0}
@@ -252,25 +254,13 @@ def long(folder):
     write_params(folder, phases=[phase | {"epochs": 60.0, "checkpoints": 8} for phase in TWO])
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("undisturbed")
-    long(folder)
-    assert stage(folder).wait() == 0
-    return contents(folder)
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "moments",
-    [
-        ["phase-1/checkpoints/checkpoint-*/whole"],
-        ["phase-1/checkpoints/checkpoint-*/model.safetensors", "phase-2/checkpoints/checkpoint-*/whole"],
-    ],
-)
-def test_a_kill_costs_time_and_changes_no_byte(moments, undisturbed, tmp_path):
-    long(tmp_path)
-    for moment in moments:
-        killed_when(tmp_path, f".cache/train/*/{moment}")
-    assert stage(tmp_path).wait() == 0
-    assert contents(tmp_path) == undisturbed
+def test_kills_cost_time_and_change_no_byte(tmp_path):
+    disturbed, undisturbed = tmp_path / "disturbed", tmp_path / "undisturbed"
+    for folder in (disturbed, undisturbed):
+        long(folder)
+    killed_when(disturbed, ".cache/train/*/phase-1/checkpoints/checkpoint-*/model.safetensors")  # half a checkpoint
+    killed_when(disturbed, ".cache/train/*/phase-2/checkpoints/checkpoint-*/whole")
+    for folder in (disturbed, undisturbed):
+        assert stage(folder).wait() == 0
+    assert contents(disturbed) == contents(undisturbed)
