@@ -195,7 +195,7 @@ def gated(split: dict[str, pl.DataFrame], pairs: pl.DataFrame, params: BalancePa
 
 
 def heldout(test: pl.DataFrame, origins: list[str]) -> pl.DataFrame:
-    """Return the rows of the test split that are measured on: those of the preferred origins, or all if it has none."""
+    """Return the rows of the test split to measure on: those of the preferred origins, or all if it has none."""
     preferred = test.filter(pl.col("origin").is_in(origins))
     return test if preferred.is_empty() else preferred
 

@@ -175,9 +175,9 @@ def _compare(scores: pl.DataFrame, dim: int, params: EvaluateParams) -> dict[str
 
 
 def _compare_pairs(scores: pl.DataFrame, dim: int, params: EvaluateParams) -> dict[str, Any]:
-    columns = [_values(scores, system, dim, "cosine", "pair_id") for system in ("tuned", "base")]
+    tuned, base = (_values(scores, system, dim, "cosine", "pair_id") for system in ("tuned", "base"))
     gold = _values(scores, "tuned", dim, "score", "pair_id")
-    gap = paired_correlation_difference(*columns, gold, params.seed, params.replicates)
+    gap = paired_correlation_difference(tuned, base, gold, params.seed, params.replicates)
     difference = {"mean": gap.difference, "low": gap.low, "high": gap.high, "p": gap.p}
     return {
         "tuned": [round(number, 6) for number in (gap.tuned, *gap.tuned_interval)],

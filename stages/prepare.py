@@ -6,6 +6,7 @@ Writes  data/prepared/passages.parquet (Passage), recorded.parquet (RecordedQuer
         reports/prepare.json
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from unicodedata import category
@@ -51,6 +52,7 @@ class PrepareParams(StageParams, section="prepare", shared=("set", "seed", "lang
     min_letters: float = Field(ge=0, le=1)  # share of letters among a passage's characters, blanks aside
     min_distinct: float = Field(ge=0, le=1)  # share of distinct words, for passages of 50 words and more
     near_duplicate: float = Field(gt=0, le=1)  # Jaccard similarity over neighbouring words
+    max_copies: PositiveInt  # a passage that stands in more places is boilerplate, and no bond between documents
     dev_share: float = Field(ge=0, lt=0.5)
     test_share: float = Field(ge=0, lt=0.5)
     max_document_mb: float = Field(gt=0)
@@ -116,8 +118,12 @@ def _distinct(text: str) -> float:
     return len(set(parts)) / len(parts) if len(parts) >= 50 else 1.0
 
 
-def drop_duplicates(passages: pl.DataFrame, threshold: float) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Keep the first of exact and near duplicates; documents that share one get the same `group_id`."""
+def drop_duplicates(passages: pl.DataFrame, threshold: float, max_copies: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Keep the first of exact and near duplicates; documents that share one get the same `group_id`.
+
+    What stands in more than `max_copies` places, a footer or a notice, is boilerplate: none of it is kept, and it
+    joins no documents, or half of a web corpus would be one group.
+    """
     texts = passages["body"].to_list()
     keys = [" ".join(words(text)) or text for text in texts]
     # one's title may be another's first line: then the whole texts are alike
@@ -127,13 +133,17 @@ def drop_duplicates(passages: pl.DataFrame, threshold: float) -> tuple[pl.DataFr
     near = groups(len(unique), [(pair.left, pair.right) for pair in pairs])
     nearest = {place: unique[leader] for place, leader in zip(unique, near, strict=True)}
     original = [nearest[leader] for leader in exact]
+    copies = Counter(original)
+    common = [copies[first] > max_copies for first in original]
     marked = passages.with_columns(
-        group_id=pl.Series(_document_groups(passages["document_id"].to_list(), original), dtype=pl.String),
+        common=pl.Series(common, dtype=pl.Boolean),
+        group_id=pl.Series(_document_groups(passages["document_id"].to_list(), original, common), dtype=pl.String),
         duplicate_of=pl.Series([passages["document_id"][place] for place in original], dtype=pl.String),
         exact=pl.Series(exact, dtype=pl.Int64) == pl.int_range(passages.height, eager=True),
         kept=pl.Series(original, dtype=pl.Int64) == pl.int_range(passages.height, eager=True),
     )
-    return sieve(marked, {"exact_duplicate": pl.col("exact"), "near_duplicate": pl.col("kept")})
+    rules = {"boilerplate": ~pl.col("common"), "exact_duplicate": pl.col("exact"), "near_duplicate": pl.col("kept")}
+    return sieve(marked, rules)
 
 
 def _first_alike(texts: Iterable[str]) -> list[int]:
@@ -141,10 +151,11 @@ def _first_alike(texts: Iterable[str]) -> list[int]:
     return [first.setdefault(text, place) for place, text in enumerate(texts)]
 
 
-def _document_groups(document_ids: list[str], original: list[int]) -> list[str]:
+def _document_groups(document_ids: list[str], original: list[int], common: list[bool]) -> list[str]:
     names = sorted(set(document_ids))
     place = {name: number for number, name in enumerate(names)}
-    links = [(place[document_ids[row]], place[document_ids[first]]) for row, first in enumerate(original)]
+    shared = ((row, first) for row, first in enumerate(original) if not common[row])
+    links = [(place[document_ids[row]], place[document_ids[first]]) for row, first in shared]
     leaders = groups(len(names), links)
     return [names[leaders[place[name]]] for name in document_ids]
 
@@ -153,7 +164,7 @@ def make_passages(documents: pl.DataFrame, params: PrepareParams) -> tuple[pl.Da
     """Return the table Passage made of cleaned documents, and the rows left out on the way (Rejected)."""
     filled, blank = sieve(documents, {"empty": pl.col("text").str.len_chars() > 0})
     kept, unfit = judge(cut_documents(filled, params), params)
-    unique, doubled = drop_duplicates(kept, params.near_duplicate)
+    unique, doubled = drop_duplicates(kept, params.near_duplicate, params.max_copies)
     splits = assign(unique["group_id"], params.dev_share, params.test_share, params.seed)
     passages = unique.with_columns(
         passage_id=pl.col("text").map_elements(content_id, return_dtype=pl.String),

@@ -1,7 +1,7 @@
-"""Raise the base encoder: phases of (data, loss) tasks under a Matryoshka loss; the best checkpoint by dev nDCG@10 stays.
+"""Raise the base encoder: phases of (data, loss) tasks at every dimension; the best checkpoint by dev nDCG@10 stays.
 
-Reads   data/balanced/{retrieval,sts}/{train,dev}.parquet (RetrievalRow, StsRow), data/prepared/passages.parquet (Passage),
-        models/base/, the current encoder's folder (as a guide, if a loss asks for it)
+Reads   data/balanced/{retrieval,sts}/{train,dev}.parquet (RetrievalRow, StsRow),
+        data/prepared/passages.parquet (Passage), models/base/, the current encoder's folder (if a loss wants a guide)
 Writes  models/tuned/, reports/train.json, reports/training/ (DVCLive)
 """
 
@@ -61,9 +61,7 @@ def check(params: TrainParams, model: SentenceTransformer) -> None:
             if (task.loss.kind in RANKING) != (task.data == "retrieval"):
                 raise UserError(f"train.phases {phase.name}: {task.loss.kind} does not train {task.data} data")
         if phase.accumulate > 1 and any(task.loss.kind in ("mnrl", "gist") for task in phase.tasks):
-            say(
-                f"train: {phase.name}: accumulate adds no in-batch negatives; cached_mnrl or cached_gist with a larger batch does"
-            )
+            say(f"train: {phase.name}: accumulate adds no in-batch negatives; a cached loss with a larger batch does")
 
 
 def examples(task: TaskParams, seed: int) -> Dataset:

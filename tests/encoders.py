@@ -33,7 +33,7 @@ def _bert() -> TemporaryDirectory[str]:
     folder = TemporaryDirectory(prefix="tiny-bert-")
     vocabulary = [*SPECIAL.values(), *LETTERS, *(f"##{letter}" for letter in LETTERS)]
     pieces = {piece: number for number, piece in enumerate(vocabulary)}
-    tokenizer = Tokenizer(models.WordPiece(pieces, unk_token="[UNK]"))  # noqa: S106
+    tokenizer = Tokenizer(models.WordPiece(pieces, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     ends = [(name, vocabulary.index(name)) for name in ("[CLS]", "[SEP]")]
     tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ends)

@@ -1,8 +1,8 @@
 """Law 5: kill any stage at any moment and run `dvc repro` again, and it ends with the same artifacts.
 
-Who comes back after a kill types `dvc repro` and nothing else: DVC sees that the process named in .dvc/tmp/rwlock is dead
-and clears its entries, and .dvc/tmp/lock is a lock of the kernel, which ends with its process. (Only where the number of
-the dead process was given to a new one, as happens in containers, does DVC say to remove .dvc/tmp/rwlock.)
+Who comes back after a kill types `dvc repro` and nothing else: DVC sees that the process named in .dvc/tmp/rwlock is
+dead and clears its entries, and .dvc/tmp/lock is a lock of the kernel, which ends with its process. (Only where the
+number of the dead process was given to a new one, as happens in containers, does DVC ask to remove .dvc/tmp/rwlock.)
 """
 
 import hashlib
@@ -32,7 +32,7 @@ def victim(tmp_path_factory):
 
 
 def forget(project: Project, name: str) -> None:
-    """Should the stage have come to its end before the kill, let DVC know nothing of it; what lies on the disk stays."""
+    """Should the stage have ended before the kill, let DVC know nothing of it; what lies on the disk stays."""
     file = project.root / "dvc.lock"
     if file.exists():
         lock = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -45,7 +45,7 @@ def kill(project: Project, name: str, reached: Callable[[], bool], delay: float)
     """Run up to a stage and kill all processes `delay` seconds after a moment is reached; return when that was."""
     forget(project, name)
     began = time.monotonic()
-    with (project.root / ".dvc/tmp/killed.log").open("ab") as log:
+    with project.root.with_suffix(".log").open("ab") as log:
         process = subprocess.Popen(
             ["dvc", "repro", name],
             cwd=project.root,

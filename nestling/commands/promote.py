@@ -18,7 +18,7 @@ _CURRENT = re.compile(r"^(  current:[ ]*)([^\s#]+)", re.MULTILINE)
 
 
 def promote() -> None:
-    """Make models/tuned the current encoder: copy it to models/promoted, put that under DVC, name it in params.yaml."""
+    """Make models/tuned the current encoder: copied to models/promoted, kept by DVC, named in params.yaml."""
     if not TUNED.is_dir():
         raise UserError(f"there is no {TUNED} to promote: run `dvc repro`, or `dvc pull` for a colleague's")
     read_params(PARAMS)
@@ -45,7 +45,7 @@ def _copy() -> None:
 
 
 def _add_to_dvc() -> None:
-    ran = subprocess.run(  # noqa: S603 - fixed arguments
+    ran = subprocess.run(
         [sys.executable, "-m", "dvc", "add", "--quiet", str(PROMOTED)], capture_output=True, text=True, check=False
     )
     if ran.returncode:

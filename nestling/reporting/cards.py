@@ -20,13 +20,7 @@ def data_card(name: str, numbers: Mapping[str, Any], licences: Sequence[str]) ->
         "pretty_name": f"{name}, balanced by nestling",
         **hub_licences(licences),
         "task_categories": ["sentence-similarity", "text-retrieval"],
-        "configs": [
-            {
-                "config_name": kind,
-                "data_files": [{"split": split, "path": f"{kind}/{split}.parquet"} for split in ("train", "dev")],
-            }
-            for kind in _SETS
-        ],
+        "configs": [{"config_name": kind, "data_files": files} for kind in _SETS if (files := _files(kind, numbers))],
     }
     header = ["set", "train rows", "distinct", "factor", "dev rows"]
     counted = [
@@ -56,3 +50,8 @@ Rows left out because an evaluation suite holds their text: {numbers["leaks_drop
 
 Load with `datasets.load_dataset("data/balanced", "retrieval")`.
 """
+
+
+def _files(kind: str, numbers: Mapping[str, Any]) -> list[dict[str, str]]:
+    rows = {"train": numbers[kind]["rows"], "dev": numbers[kind]["dev"]}  # a split without rows cannot be loaded
+    return [{"split": split, "path": f"{kind}/{split}.parquet"} for split in rows if rows[split]]

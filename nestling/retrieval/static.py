@@ -76,7 +76,7 @@ def _cut(view: str, word: str) -> Iterable[str]:
     return [f"{view} {edged[at : at + size]}" for at in range(max(1, len(edged) - size + 1))]
 
 
-class StaticBag(InputModule):  # type: ignore[misc]
+class StaticBag(InputModule):
     """The sentence-transformers module of a static encoder: features in, unit vectors out.
 
     Args:
@@ -87,8 +87,8 @@ class StaticBag(InputModule):  # type: ignore[misc]
         turn: [dims, dims] float32, the trainable map; identity where nothing is given.
     """
 
-    modalities: list[str] = ["text"]  # noqa: RUF012 - the library's own declaration
-    config_keys: list[str] = ["views", "saturation", "rarest"]  # noqa: RUF012
+    modalities = ["text"]  # noqa: RUF012 - the library's own declaration
+    config_keys = ["views", "saturation", "rarest"]  # noqa: RUF012
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class StaticBag(InputModule):  # type: ignore[misc]
         rarest: float,
         turn: Tensor | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.vocabulary, self.features = list(vocabulary), features
         self.views, self.saturation, self.rarest = features.views, features.saturation, rarest
         self.place = {feature: row for row, feature in enumerate(self.vocabulary)}
@@ -106,10 +106,12 @@ class StaticBag(InputModule):  # type: ignore[misc]
         self.turn = nn.Parameter(torch.eye(vectors.shape[1]) if turn is None else turn)
         self._rows: dict[str, list[int]] = {}
         self._bags: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-        self.tokenizer = None  # the library asks; there is none of its kind
+        self.tokenizer = None  # type: ignore[assignment] # the library asks; there is none of its kind
         self.keeps_text = False  # whether features bring their text along, for a guide that cuts it otherwise
 
-    def preprocess(self, inputs: list[str], prompt: str | None = None, **_: Any) -> dict[str, Tensor]:
+    def preprocess(  # type: ignore[override] # texts alone
+        self, inputs: list[str], prompt: str | None = None, **_: Any
+    ) -> dict[str, Tensor]:
         """Return `input_ids` and `weights`, both [texts, longest]; padding has weight 0.
 
         With `keeps_text` also `letters`, [texts, longest], the texts in UTF-8, filled up with zeros.
@@ -188,7 +190,9 @@ class StaticBag(InputModule):  # type: ignore[misc]
         )
 
     @classmethod
-    def load(cls, model_name_or_path: str, subfolder: str = "", **_: Any) -> Self:
+    def load(  # type: ignore[override] # from a folder alone
+        cls, model_name_or_path: str, subfolder: str = "", **_: Any
+    ) -> Self:
         """Read what `save` wrote."""
         folder = Path(model_name_or_path, subfolder)
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -292,4 +296,4 @@ def _from_gram(unit: sp.csr_matrix, gram: np.ndarray, most: int) -> np.ndarray:
 def _signed(directions: np.ndarray) -> np.ndarray:
     # a singular vector has no sign of its own: its largest entry is made positive
     signs = np.sign(directions[np.abs(directions).argmax(axis=0), np.arange(directions.shape[1])])
-    return directions * np.where(signs == 0, 1.0, signs)
+    return np.asarray(directions * np.where(signs == 0, 1.0, signs))

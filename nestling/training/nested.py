@@ -1,7 +1,7 @@
 """A ranking loss for nested encoders: every dimension learns from the labels and from the full dimension.
 
-Multiple negatives ranking at each Matryoshka dimension (Henderson et al. 2017; Kusupati et al. 2022), and for the smaller
-ones a share of distillation: their distribution over the batch is drawn to that of the full dimension as it is now.
+Multiple negatives ranking at each Matryoshka dimension (Henderson et al. 2017; Kusupati et al. 2022), and for the
+smaller ones a share of distillation: their distribution over the batch is drawn to that of the full dimension as it is now.
 The full vector knows which wrong passages are nearly right; a short prefix, told so, spends its few numbers better.
 docs/log.md has the measurements.
 """
@@ -44,7 +44,7 @@ class NestedRankingLoss(nn.Module):
         targets = torch.arange(len(anchors), device=anchors.device)
         hidden = _repeats(passages[0], candidates, targets)
         teacher: Tensor | None = None
-        total = anchors.new_zeros(())
+        total: Tensor = anchors.new_zeros(())
         for dim, weight in zip(self.dims, self.weights, strict=True):
             scores = _cosines(anchors[:, :dim], candidates[:, :dim]) * self.scale
             scores = scores.masked_fill(hidden, _NEVER)
@@ -65,6 +65,6 @@ def _cosines(left: Tensor, right: Tensor) -> Tensor:
 def _repeats(positives: Tensor, candidates: Tensor, targets: Tensor) -> Tensor:
     """Return [rows, candidates], true where a candidate is the row's own positive over again."""
     with torch.no_grad():
-        same = _cosines(positives, candidates) > _SAME
+        same: Tensor = _cosines(positives, candidates) > _SAME
         same[targets, targets] = False
         return same

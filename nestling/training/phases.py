@@ -84,7 +84,7 @@ def check_precision(precision: Precision) -> None:
         raise UserError("train.precision is bf16, which this GPU does not know: write fp16 or fp32")
 
 
-class _Log(TrainerCallback):  # type: ignore[misc]
+class _Log(TrainerCallback):
     """Curves to DVCLive; a mark in every checkpoint that is whole."""
 
     def __init__(self, live: Live) -> None:
@@ -104,11 +104,11 @@ class _Log(TrainerCallback):  # type: ignore[misc]
                 self.live.log_metric(name.removeprefix("eval_"), value)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        checkpoint = Path(args.output_dir, f"checkpoint-{state.global_step}")
+        checkpoint = Path(str(args.output_dir), f"checkpoint-{state.global_step}")
         write_text("\n".join(_files(checkpoint)), checkpoint / WHOLE)
 
 
-class _Trainer(SentenceTransformerTrainer):  # type: ignore[misc]
+class _Trainer(SentenceTransformerTrainer):
     """Without the card that would quote training texts."""
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
@@ -116,7 +116,11 @@ class _Trainer(SentenceTransformerTrainer):  # type: ignore[misc]
 
 
 def train_phase(
-    model: SentenceTransformer, sets: dict[str, Dataset], losses: dict[str, nn.Module], params: PhaseParams, work: Work
+    model: SentenceTransformer,
+    sets: dict[str, Dataset],
+    losses: Mapping[str, nn.Module],
+    params: PhaseParams,
+    work: Work,
 ) -> dict[str, Any]:
     """Train `model` in place and return what happened: steps, best step, best dev metric.
 
@@ -132,7 +136,7 @@ def train_phase(
         model=model,
         args=arguments,
         train_dataset=sets,
-        loss=losses,
+        loss=dict(losses),
         evaluator=work.evaluator if work.evaluator.measures else None,
         callbacks=[_Log(work.live)],
     )

@@ -1,9 +1,9 @@
 """Teach a static encoder the words of those who ask: what queries say and their passages do not.
 
-A search log says "portafoglio rubato" where the corpus says "furto del documento". A word that stands in no passage has no
-vector in an encoder made from passages; one that stands in others points elsewhere. Both are moved towards the mean of
-the passages that their queries ask for: one step of Rocchio's (1971) feedback, taken on the words instead of the query,
-or the folding-in of latent semantic analysis (Deerwester et al. 1990). Training goes on from there.
+A search log says "portafoglio rubato" where the corpus says "furto del documento". A word that stands in no passage
+has no vector in an encoder made from passages; one that stands in others points elsewhere. Both are moved towards the
+mean of the passages that their queries ask for: one step of Rocchio's (1971) feedback, taken on the words instead of
+the query, or the folding-in of latent semantic analysis (Deerwester et al. 1990). Training goes on from there.
 """
 
 from collections import defaultdict

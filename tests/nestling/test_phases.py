@@ -16,7 +16,23 @@ from nestling.training.objectives import build_loss
 from nestling.training.phases import WHOLE, PhaseParams, TaskParams, Work, check_precision, steps_of, train_phase
 from tests.encoders import static_encoder, tiny_bert
 
-WORDS = "mulino nonna porto coro sentiero rifugio affitto pesca sale neve forno corda barca canto legno".split()
+WORDS = [
+    "mulino",
+    "nonna",
+    "porto",
+    "coro",
+    "sentiero",
+    "rifugio",
+    "affitto",
+    "pesca",
+    "sale",
+    "neve",
+    "forno",
+    "corda",
+    "barca",
+    "canto",
+    "legno",
+]
 draw = random.Random(1)
 TEXTS = [" ".join(draw.sample(WORDS, 6)) for _ in range(24)]
 ROWS = pl.DataFrame(
@@ -242,7 +258,7 @@ def test_checkpoints_quote_no_training_text(tmp_path):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU can")
 def test_fp16_without_a_gpu_is_refused_in_a_sentence():
-    with pytest.raises(UserError, match="train.precision is fp16, which needs a GPU: write bf16 or fp32"):
+    with pytest.raises(UserError, match=r"train\.precision is fp16, which needs a GPU: write bf16 or fp32"):
         check_precision("fp16")
     check_precision("bf16")
 

@@ -45,8 +45,8 @@ WORDS = [
 def params(**changes):
     given = {
         "set": "mine", "seed": 1, "languages": ["it"], "titles": True, "max_words": 60, "min_words": 8,
-        "min_language_share": 0.5, "min_letters": 0.5, "min_distinct": 0.2, "near_duplicate": 0.8, "dev_share": 0.05,
-        "test_share": 0.05, "max_document_mb": 1.0,
+        "min_language_share": 0.5, "min_letters": 0.5, "min_distinct": 0.2, "near_duplicate": 0.8, "max_copies": 10,
+        "dev_share": 0.05, "test_share": 0.05, "max_document_mb": 1.0,
     }  # fmt: skip
     return PrepareParams(**given | changes)
 
@@ -124,7 +124,7 @@ def test_documents_that_share_a_passage_share_a_group():
     frame = pl.DataFrame(
         {"document_id": ["b", "b", "c", "a", "e"], "body": [MILL, BOAT, BOAT, BREAD, ENGLISH]}
     ).with_columns(text="body")
-    kept, out = drop_duplicates(frame, 0.8)
+    kept, out = drop_duplicates(frame, 0.8, 10)
     assert kept.select("document_id", "group_id").rows() == [("b", "b"), ("b", "b"), ("a", "a"), ("e", "e")]
     assert out.select("document_id", "group_id", "duplicate_of").rows() == [("c", "b", "b")]
 
@@ -135,7 +135,7 @@ bodies = st.sampled_from([MILL, MILL.replace("valle", "costa"), BOAT, BOAT.upper
 @given(st.lists(st.tuples(st.sampled_from("abcdefgh"), bodies), max_size=14))
 def test_no_document_and_no_duplicate_straddles_two_groups(rows):
     frame = pl.DataFrame(rows, schema={"document_id": pl.String, "body": pl.String}, orient="row")
-    kept, out = drop_duplicates(frame.with_columns(text="body"), 0.8)
+    kept, out = drop_duplicates(frame.with_columns(text="body"), 0.8, 10)
     every = pl.concat([kept.with_columns(reason=pl.lit("")), out.select(*kept.columns, "reason")])
     assert every.height == len(rows)
     assert every.group_by("document_id").agg(pl.col("group_id").n_unique())["group_id"].max() in (None, 1)
@@ -278,3 +278,17 @@ def test_a_disk_that_takes_no_more_ends_the_stage_in_one_sentence(folder):
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert done.stderr.startswith("error: ")
     assert list(Path("data/prepared").iterdir()) == []
+
+
+def test_a_passage_in_more_places_than_max_copies_is_boilerplate_and_joins_no_documents():
+    own = ["il pane si cuoce", "la lana si tinge", "il mare si agita"]
+    frame = pl.DataFrame(
+        {
+            "document_id": [f"d{row // 2}" for row in range(6)],
+            "text": [text for body in own for text in (body, "tutti i diritti sono riservati")],
+        }
+    ).with_columns(body=pl.col("text"))
+    kept, out = drop_duplicates(frame, 0.8, 2)
+    assert kept["body"].to_list() == own
+    assert kept["group_id"].n_unique() == 3
+    assert out["reason"].to_list() == ["boilerplate"] * 3
