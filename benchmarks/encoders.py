@@ -46,7 +46,9 @@ def project(folder: Path, options: argparse.Namespace) -> str:
 def run(folder: Path, module: list[str]) -> tuple[float, float]:
     """Run a module in the project; return its seconds and its peak memory in MB."""
     start = time.perf_counter()
-    child = subprocess.Popen([sys.executable, "-m", *module], cwd=folder, stderr=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        [sys.executable, "-m", *module], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
     assert child.stderr is not None
     said = child.stderr.read()
     _, status, usage = os.wait4(child.pid, 0)

@@ -1,5 +1,6 @@
 """BM25 (bm25s, Lucene's formula): the lexical search that an encoder has to beat."""
 
+import logging
 from collections.abc import Sequence
 
 import bm25s
@@ -10,6 +11,8 @@ from pydantic import Field
 from nestling.corpus.cleaning import words
 from nestling.errors import UserError
 from nestling.params import Strict
+
+logging.getLogger("bm25s").setLevel(logging.WARNING)  # it turns its own debugging on when imported
 
 
 class Bm25Params(Strict):

@@ -1,9 +1,9 @@
 """A ranking loss for nested encoders: every dimension learns from the labels and from the full dimension.
 
 Multiple negatives ranking at each Matryoshka dimension (Henderson et al. 2017; Kusupati et al. 2022), and for the
-smaller ones a share of distillation: their distribution over the batch is drawn to that of the full dimension as it is now.
-The full vector knows which wrong passages are nearly right; a short prefix, told so, spends its few numbers better.
-docs/log.md has the measurements.
+smaller ones a share of distillation: their distribution over the batch is drawn to that of the full dimension as it is
+now. The full vector knows which wrong passages are nearly right; a short prefix, told so, spends its few numbers
+better. docs/log.md has the measurements.
 """
 
 from collections.abc import Iterable, Sequence
