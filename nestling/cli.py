@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from polars.exceptions import PolarsError
 from safetensors import SafetensorError
+from tqdm import tqdm
 
 from nestling.errors import UserError
 
@@ -28,7 +29,7 @@ _NUMPY = re.compile(r"\d+ requested and \d+ written")
 
 def say(message: str) -> None:
     """Tell the person at the terminal; standard error, so that output can be piped."""
-    print(message, file=sys.stderr, flush=True)  # noqa: T201
+    tqdm.write(message, file=sys.stderr)  # on a line of its own, should a progress bar be moving
 
 
 def explain(error: Exception) -> str | None:

@@ -75,7 +75,11 @@ class Project:
 
     def repro(self, *arguments: str) -> list[str]:
         """Run `dvc repro` and return the stages that ran."""
-        said = self.run("dvc", "repro", *arguments).stdout
+        return self.ran(self.run("dvc", "repro", *arguments).stdout)
+
+    @staticmethod
+    def ran(said: str) -> list[str]:
+        """Return the stages that ran, from what `dvc repro` said."""
         return [line.split("'")[1] for line in said.splitlines() if line.startswith("Running stage")]
 
     def commit(self) -> None:

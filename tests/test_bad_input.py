@@ -1,6 +1,7 @@
 """Bad input and bad days through the real stages: one sentence and nothing spoilt, or the row left out and counted."""
 
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -25,11 +26,12 @@ def bare(built, tmp_path) -> Project:
 
 
 def refused(done: subprocess.CompletedProcess[str]) -> str:
-    """Return the one sentence that a command ended with."""
+    """Return the one sentence that a command ended with; it stands on a line of its own, whatever bar was moving."""
     assert done.returncode == 1, done.stderr
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1, done.stderr
-    return done.stderr
+    said = [line for line in re.split(r"[\r\n]+", done.stderr) if line.strip() and "it/s]" not in line]
+    assert len(said) == 1, done.stderr
+    assert said[0].startswith("error: ")
+    return said[0]
 
 
 # --- what a person has to mend
@@ -66,8 +68,9 @@ def another_language(project: Project) -> None:
 
 
 def unknown_ids(project: Project) -> None:
-    with (project.root / "data/raw/tiny/eval/gold/qrels/test.tsv").open("a") as qrels:
-        qrels.write("g001\tnowhere\t1\n")
+    qrels = project.root / "data/raw/tiny/eval/gold/qrels/test.tsv"
+    head, first, *others = qrels.read_text(encoding="utf-8").splitlines()
+    qrels.write_text("\n".join([head, f"{first.split()[0]}\tnowhere\t1", *others]), encoding="utf-8")
 
 
 def lost_table(project: Project) -> None:
@@ -107,7 +110,7 @@ REFUSED = [
     ("prepare", empty_corpus, "data/raw/tiny has no document"),
     ("prepare", broken_corpus, "data/raw/tiny has no document (1 unreadable)"),
     ("prepare", another_language, "wrong_language): check shared.languages"),
-    ("prepare", unknown_ids, "nowhere"),
+    ("prepare", unknown_ids, "suite gold: the qrels name 1 documents that are not there ('nowhere')"),
     ("balance", lost_table, "data/curated/queries.parquet is missing: run `dvc repro`"),
     ("balance", broken_table, "data/curated/queries.parquet is not a readable Parquet file"),
     ("balance", other_table, "reading data/curated/queries.parquet: not a CuratedQuery table"),

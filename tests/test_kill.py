@@ -3,6 +3,9 @@
 Who comes back after a kill types `dvc repro` and nothing else: DVC sees that the process named in .dvc/tmp/rwlock is
 dead and clears its entries, and .dvc/tmp/lock is a lock of the kernel, which ends with its process. (Only where the
 number of the dead process was given to a new one, as happens in containers, does DVC ask to remove .dvc/tmp/rwlock.)
+
+One gap is DVC's: it writes dvc.lock in place. A kill in just that moment leaves a torn dvc.lock; `dvc repro` says so,
+and the way out is `rm dvc.lock` and `dvc repro`: what had ended comes back from DVC's cache of runs and is not run again.
 """
 
 import hashlib
@@ -34,11 +37,15 @@ def victim(tmp_path_factory):
 def forget(project: Project, name: str) -> None:
     """Should the stage have ended before the kill, let DVC know nothing of it; what lies on the disk stays."""
     file = project.root / "dvc.lock"
-    if file.exists():
-        lock = yaml.safe_load(file.read_text(encoding="utf-8"))
+    lock = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else None
+    if lock:
         lock["stages"].pop(name, None)
         file.write_text(yaml.safe_dump(lock, sort_keys=False), encoding="utf-8")
-    remove(project.root / ".dvc/cache/runs")
+    else:
+        remove(file)  # the kill before tore it
+    for run in (project.root / ".dvc/cache/runs").glob("*/*/*"):
+        if f"stages.{name}" in run.read_text(encoding="utf-8"):
+            remove(run)
 
 
 def kill(project: Project, name: str, reached: Callable[[], bool], delay: float) -> float:
@@ -96,17 +103,34 @@ def kill_often(project: Project, name: str, chance: random.Random) -> None:
         kill(project, name, writing(project, name), chance.uniform(0, 0.5))
 
 
+def come_back(project: Project, *targets: str) -> list[str]:
+    """Do what a person does after a kill, and return the stages that ran."""
+    done = project.run("dvc", "repro", *targets, check=False)
+    if done.returncode and "dvc.lock" in done.stderr:
+        remove(project.root / "dvc.lock")
+        return project.repro(*targets)
+    assert done.returncode == 0, done.stderr
+    return project.ran(done.stdout)
+
+
 @pytest.mark.parametrize("name", STAGES)
 def test_a_killed_stage_ends_with_the_same_bytes_when_run_again(name, victim, built):
     kill_often(victim, name, random.Random(name))
-    victim.repro(name)
+    come_back(victim, name)
     assert victim.digests(victim.outs(name)) == built.digests(built.outs(name))
 
 
 def test_after_all_those_kills_nothing_is_left_to_run_and_nothing_differs(victim, built):
-    victim.repro()
+    come_back(victim)
     assert victim.repro() == []
     assert victim.digests(victim.outs()) == built.digests(built.outs())
+
+
+def test_a_torn_lock_file_is_removed_and_no_stage_runs_again(project, built):
+    (project.root / "dvc.lock").write_text("", encoding="utf-8")
+    assert "dvc.lock" in project.run("dvc", "repro", check=False).stderr
+    assert come_back(project) == []
+    assert project.digests([*project.outs(), "dvc.lock"]) == built.digests([*built.outs(), "dvc.lock"])
 
 
 def test_a_kill_leaves_no_half_file_in_the_cache_of_dvc(victim):

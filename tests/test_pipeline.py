@@ -3,6 +3,8 @@
 import ast
 import importlib
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -229,3 +231,8 @@ def test_optional_libraries_are_imported_late_and_where_they_belong(path):
     known = {name.split(".")[0] for name in imports(path)} & set(OPTIONAL)
     early = {name.split(".")[0] for name in imports(path, ast.iter_child_nodes)}
     assert [name for name in known if name in early or not relative(path).startswith(OPTIONAL[name])] == []
+
+
+def test_the_command_line_starts_without_torch():
+    code = "import sys, nestling.commands.main; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -10,7 +10,6 @@ from pathlib import Path
 from nestling.cli import say
 from nestling.errors import UserError
 from nestling.params import read_params
-from nestling.retrieval.encoders import fingerprint
 from nestling.tables.io import write_text
 
 TUNED, PROMOTED, PARAMS = Path("models/tuned"), Path("models/promoted"), Path("params.yaml")
@@ -28,6 +27,8 @@ def promote() -> None:
     _copy()
     _add_to_dvc()
     write_text(_CURRENT.sub(rf"\g<1>{PROMOTED}", text), PARAMS)
+    from nestling.retrieval.encoders import fingerprint  # here, for torch is slow to import
+
     say(f"promoted {TUNED} ({fingerprint(PROMOTED)[:12]}) to {PROMOTED}, and shared.current names it")
     say(f"next: git add {PROMOTED}.dvc {PARAMS} && git commit, then `dvc repro` for the next round")
 
