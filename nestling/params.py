@@ -10,6 +10,20 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nestling.errors import UserError
 
+SECTIONS = (
+    "shared",
+    "prepare",
+    "base",
+    "generate",
+    "filter",
+    "mine",
+    "select",
+    "curate",
+    "balance",
+    "train",
+    "evaluate",
+    "report",
+)
 SHARED = ("set", "seed", "languages", "current", "encode")  # every key of the section `shared`
 
 
@@ -42,6 +56,8 @@ class StageParams(Strict):
             UserError: the file, a section or a key is missing, misspelt or of the wrong type.
         """
         tree = read_params(path)
+        if strange := sorted(str(name) for name in tree if name not in SECTIONS):
+            raise UserError(f"{path}: {strange[0]} is not a section{_nearest(strange[0], SECTIONS)}")
         for section in ("shared", cls.section):
             if not isinstance(tree.get(section), dict):
                 raise UserError(f"{path}: the section `{section}` is missing or is not a mapping")

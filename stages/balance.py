@@ -1,6 +1,7 @@
 """Build retrieval and STS training sets of matched size, keep evaluation text out of them, and hold out a test suite.
 
-Reads   data/prepared/passages.parquet (Passage), data/curated/{queries,positives,negatives,pairs}.parquet,
+Reads   data/prepared/passages.parquet (Passage), data/generated/answerable.parquet (Answerable),
+        data/curated/{queries,positives,negatives,pairs}.parquet,
         data/suites/{documents,queries,pairs}.parquet (SuiteDocument, SuiteQuery, SuitePair)
 Writes  data/balanced/{retrieval,sts}/{train,dev}.parquet (RetrievalRow, StsRow) and their data card README.md,
         reports/leaks.jsonl (Leak), data/heldout/{queries,qrels}.parquet (SuiteQuery, SuiteQrel),
@@ -23,6 +24,7 @@ from nestling.params import StageParams
 from nestling.reporting.cards import data_card
 from nestling.tables.corpus import Passage, SentencePair, SuiteDocument, SuitePair, SuiteQrel, SuiteQuery
 from nestling.tables.io import check, read_table, write_json, write_table, write_text
+from nestling.tables.queries import Answerable
 from nestling.tables.review import CuratedQuery, Negative, Positive
 from nestling.tables.training import Leak, RetrievalRow, StsRow
 
@@ -43,10 +45,12 @@ class BalanceParams(StageParams, section="balance", shared=("set", "seed")):
 
 @dataclass(frozen=True)
 class Gated:
-    """What may be trained on: retrieval rows and sentence pairs; and how much was kept out."""
+    """What may be trained on and chosen by: retrieval rows and sentence pairs; and how much was kept out."""
 
     rows: pl.DataFrame
     pairs: pl.DataFrame
+    dev: pl.DataFrame
+    dev_pairs: pl.DataFrame
     leaks: int
     repeats: int
 
@@ -55,7 +59,7 @@ def retrieval_rows(
     queries: pl.DataFrame, positives: pl.DataFrame, negatives: pl.DataFrame, passages: pl.DataFrame
 ) -> pl.DataFrame:
     """Return one row a query and positive, with the query's negatives, nearest first; copy 0."""
-    texts = passages.select("passage_id", "text")
+    texts = passages.select("passage_id", "text", passage_split="split")
     listed = (
         negatives.join(texts, on="passage_id", maintain_order="left")
         .sort("query_id", "rank")
@@ -68,6 +72,8 @@ def retrieval_rows(
             queries.select("query_id", "split", "origin", anchor="text"), on="query_id", maintain_order="left"
         )
         .join(texts.rename({"text": "positive"}), on="passage_id", maintain_order="left")
+        # people may find that a held-out passage answers a training query: then the row is held out, too
+        .with_columns(split=pl.when(pl.col("split") == "train").then("passage_split").otherwise("split"))
         .join(listed, on="query_id", how="left", maintain_order="left")
         .with_columns(
             pl.col("negatives").fill_null(nothing),
@@ -175,23 +181,31 @@ def gate(leaks: pl.DataFrame, params: BalanceParams) -> None:
     )
 
 
-def gated(split: dict[str, pl.DataFrame], pairs: pl.DataFrame, params: BalanceParams) -> Gated:
-    """Return what may be trained on, keeping out what stands in a suite, in the dev set or among held-out queries."""
+def gated(split: dict[str, pl.DataFrame], pairs: dict[str, pl.DataFrame], params: BalanceParams) -> Gated:
+    """Return what may be trained on, keeping out what stands in a suite, in the dev set or among held-out queries.
+
+    The dev sets pass the same gate: a checkpoint chosen by a suite's own queries would be chosen by the test.
+    """
     suites = {
         "documents": read_table("data/suites/documents.parquet", SuiteDocument),
         "queries": read_table("data/suites/queries.parquet", SuiteQuery),
         "pairs": read_table("data/suites/pairs.parquet", SuitePair),
     }
-    leaks = find_leaks(split["train"], pairs, suites, params.near_duplicate)
+    rows, graded = pl.concat([split["train"], split["dev"]]), pl.concat([pairs["train"], pairs["dev"]])
+    leaks = find_leaks(rows, graded, suites, params.near_duplicate)
     write_text(check(leaks, Leak, "finding leaks").write_ndjson(), LEAKS)
     gate(leaks, params)
     asked = {"item": pl.lit("query"), "item_id": pl.col("query_id"), "text": pl.col("anchor")}
     ours = pl.concat([split["dev"], split["test"]]).select(suite=pl.lit(SUITE), **asked)
     repeats = text_leaks(split["train"].select(**asked).unique(maintain_order=True), ours, params.near_duplicate)
-    train, kept = without(split["train"], pairs, pl.concat([leaks, repeats]))
+    train, kept = without(split["train"], pairs["train"], pl.concat([leaks, repeats]))
     if train.is_empty() and kept.is_empty():
-        raise UserError("nothing is left to train on: reports/filter.json and reports/curation.json say what went")
-    return Gated(train, kept, leaks.height, repeats["train_id"].n_unique())
+        raise UserError(
+            f"nothing is left to train on: {leaks.height} texts stood in a suite ({LEAKS}), {repeats.height} repeated "
+            "held-out queries; reports/filter.json and reports/curation.json say what went before"
+        )
+    dev, dev_pairs = without(split["dev"], pairs["dev"], leaks)
+    return Gated(train, kept, dev, dev_pairs, leaks.height, repeats["train_id"].n_unique())
 
 
 def heldout(test: pl.DataFrame, origins: list[str]) -> pl.DataFrame:
@@ -200,9 +214,15 @@ def heldout(test: pl.DataFrame, origins: list[str]) -> pl.DataFrame:
     return test if preferred.is_empty() else preferred
 
 
-def write_heldout(test: pl.DataFrame, passages: pl.DataFrame) -> None:
-    """Write the held-out queries as one more suite, which searches the set's own passages."""
-    rows = test.join(
+def write_heldout(test: pl.DataFrame, answerable: pl.DataFrame, passages: pl.DataFrame) -> None:
+    """Write the held-out queries as one more suite, which searches the set's own passages.
+
+    A recorded query may name several documents; each of them answers it, whichever the encoder found first.
+    """
+    asked = test.select("query_id", "anchor")
+    named = asked.unique(maintain_order=True).join(answerable, on="query_id", maintain_order="left")
+    answers = pl.concat([test.select("query_id", "anchor", "passage_id"), named]).unique(maintain_order=True)
+    rows = answers.join(
         passages.select("passage_id", "document_id"), on="passage_id", maintain_order="left"
     ).with_columns(suite=pl.lit(SUITE), text="anchor", relevance=pl.lit(1, dtype=pl.Int32))
     write_table(rows.unique("query_id", maintain_order=True), HELDOUT / "queries.parquet", SuiteQuery)
@@ -228,24 +248,24 @@ def main() -> None:
     split = {name: rows.filter(pl.col("split") == name) for name in ("train", "dev", "test")}
     graded = read_table("data/curated/pairs.parquet", SentencePair).with_columns(copy=pl.lit(0, dtype=pl.UInt32))
     pairs = {name: graded.filter(pl.col("split") == name) for name in ("train", "dev")}
-    fit = gated(split, pairs["train"], params)
+    fit = gated(split, pairs, params)
     queries = weighted(fit.rows, params)
     sizes = matched_sizes(queries.height, fit.pairs.height, params)
     sets = {"retrieval": resized(queries, sizes[0], params.seed), "sts": resized(fit.pairs, sizes[1], params.seed)}
 
     write_table(sets["retrieval"], OUT / "retrieval/train.parquet", RetrievalRow)
-    write_table(split["dev"], OUT / "retrieval/dev.parquet", RetrievalRow)
+    write_table(fit.dev, OUT / "retrieval/dev.parquet", RetrievalRow)
     write_table(sets["sts"], OUT / "sts/train.parquet", StsRow)
-    write_table(pairs["dev"], OUT / "sts/dev.parquet", StsRow)
+    write_table(fit.dev_pairs, OUT / "sts/dev.parquet", StsRow)
     test = heldout(split["test"], params.heldout_origins)
-    write_heldout(test, passages)
+    write_heldout(test, read_table("data/generated/answerable.parquet", Answerable), passages)
     report = {
-        "retrieval": counted(sets["retrieval"], split["dev"], ["query_id", "positive_id"]),
-        "sts": counted(sets["sts"], pairs["dev"], ["pair_id"]),
+        "retrieval": counted(sets["retrieval"], fit.dev, ["query_id", "positive_id"]),
+        "sts": counted(sets["sts"], fit.dev_pairs, ["pair_id"]),
         "seed": params.seed,
         "origins": dict(sets["retrieval"]["origin"].value_counts().sort("origin").iter_rows()),
         "heldout_queries": test["query_id"].n_unique(),
-        "heldout_origins": test["origin"].unique().sort().to_list(),
+        "heldout_origins": dict(test.unique("query_id")["origin"].value_counts().sort("origin").iter_rows()),
         "negatives_per_row": round(float(fit.rows["negatives"].list.len().mean() or 0.0), 2),  # type: ignore[arg-type]
         "leaks_dropped": fit.leaks,
         "repeats_of_dev_and_test_dropped": fit.repeats,

@@ -1,6 +1,7 @@
 """Give every passage its queries: recorded ones, ones cut out of the text, ones written by an LLM.
 
-Reads   data/prepared/passages.parquet (Passage), data/prepared/recorded.parquet (RecordedQuery)
+Reads   data/prepared/passages.parquet (Passage), data/prepared/places.parquet (Place),
+        data/prepared/recorded.parquet (RecordedQuery)
 Writes  data/generated/queries.parquet (Query), data/generated/answerable.parquet (Answerable),
         data/generated/rejected.parquet (Rejected), reports/generate.json
 """
@@ -13,13 +14,13 @@ import polars as pl
 from pydantic import Field
 
 from nestling.cli import run, say
-from nestling.corpus.cleaning import one_line
+from nestling.corpus.cleaning import one_line, words
 from nestling.corpus.ids import content_id
 from nestling.corpus.passages import body_of
 from nestling.llm.backend import ChatRequest, load_backend
 from nestling.params import StageParams, Strict
 from nestling.queries.extractive import ExtractiveParams, Extractor, Source
-from nestling.tables.corpus import Passage, RecordedQuery, Rejected
+from nestling.tables.corpus import Passage, Place, RecordedQuery, Rejected
 from nestling.tables.io import read_table, write_json, write_table
 from nestling.tables.queries import Answerable, Query
 from nestling.tables.sieve import reasons, rejected, sieve
@@ -58,11 +59,9 @@ class GenerateParams(StageParams, section="generate", shared=("seed",)):
     max_words: int = Field(ge=1)
 
 
-def from_recorded(passages: pl.DataFrame, recorded: pl.DataFrame) -> pl.DataFrame:
+def from_recorded(places: pl.DataFrame, recorded: pl.DataFrame) -> pl.DataFrame:
     """Return recorded queries beside every passage of the documents that they name; null where none is left."""
-    named = recorded.join(
-        passages.select("document_id", "passage_id"), on="document_id", how="left", maintain_order="left_right"
-    )
+    named = recorded.join(places, on="document_id", how="left", maintain_order="left_right")
     return named.select("text", origin=pl.lit("recorded"), kind=pl.lit("recorded"), passage_id="passage_id")
 
 
@@ -83,14 +82,16 @@ def from_llm(passages: pl.DataFrame, params: Llm, seed: int) -> pl.DataFrame:
         ChatRequest(row["passage_id"], (("system", INSTRUCTION), ("user", row["text"])), seed)
         for row in passages.iter_rows(named=True)
     )
-    rows = [(answer.text, backend.name, "question", answer.key) for answer in backend.answer(requests)]
+    rows = [(answer.text, "llm", "question", answer.key) for answer in backend.answer(requests)]
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
-def generate(passages: pl.DataFrame, recorded: pl.DataFrame, params: GenerateParams) -> pl.DataFrame:
+def generate(
+    passages: pl.DataFrame, places: pl.DataFrame, recorded: pl.DataFrame, params: GenerateParams
+) -> pl.DataFrame:
     """Return one row a query and passage that may answer it, of all sources, in their order."""
     make: dict[type[Strict], Callable[[SourceParams], pl.DataFrame]] = {
-        Recorded: lambda _: from_recorded(passages, recorded),
+        Recorded: lambda _: from_recorded(places, recorded),
         Extractive: lambda source: from_text(passages, source, params.seed),  # type: ignore[arg-type]
         Llm: lambda source: from_llm(passages, source, params.seed),  # type: ignore[arg-type]
     }
@@ -107,10 +108,12 @@ def tidy(rows: pl.DataFrame, passages: pl.DataFrame, params: GenerateParams) -> 
     marked = rows.with_columns(text=pl.Series(texts, dtype=pl.String)).join(
         about, on="passage_id", how="left", maintain_order="left"
     )
-    # a recorded query is one query whichever passages may answer it; any other belongs to its own passage
+    # a recorded query is one query however it is written and whichever passages may answer it; any other belongs to
+    # its own passage
     owner = pl.when(pl.col("origin") == "recorded").then(pl.lit("")).otherwise(pl.col("passage_id"))
+    same = pl.col("text").map_elements(lambda text: " ".join(words(text)) or text, return_dtype=pl.String)
     named = marked.with_columns(
-        query_id=pl.struct("text", owner=owner).map_elements(
+        query_id=pl.struct(text=pl.when(owner == "").then(same).otherwise("text"), owner=owner).map_elements(
             lambda row: content_id(row["text"], row["owner"]), return_dtype=pl.String
         ),
         words=pl.col("text").str.split(" ").list.len(),
@@ -133,7 +136,8 @@ def main() -> None:
     params = GenerateParams.load()
     passages = read_table("data/prepared/passages.parquet", Passage)
     recorded = read_table("data/prepared/recorded.parquet", RecordedQuery)
-    rows, out = tidy(generate(passages, recorded, params), passages, params)
+    places = read_table("data/prepared/places.parquet", Place)
+    rows, out = tidy(generate(passages, places, recorded, params), passages, params)
     queries = rows.unique("query_id", keep="first", maintain_order=True)
     write_table(queries, OUT / "queries.parquet", Query)
     write_table(rows.unique(["query_id", "passage_id"]), OUT / "answerable.parquet", Answerable)

@@ -98,8 +98,8 @@ def judge(
     """Return the table Candidate: the verdict on every hit.
 
     Args:
-        hits: query_id, rank, passage_id, document_id, score.
-        queries: query_id, positive_id, positive_document, positive_score.
+        hits: query_id, rank, passage_id, document_id, split, score.
+        queries: query_id, query_split, positive_id, positive_document, positive_score.
         answerable: query_id, passage_id of everything that may answer.
         near: positive_id, passage_id of near duplicates.
         params: margins, window, number.
@@ -114,6 +114,9 @@ def judge(
     excluded = (
         pl.when(pl.col("answers").is_not_null() | (pl.col("passage_id") == pl.col("positive_id")))
         .then(pl.lit("positive"))
+        # pushing queries away from passages that no query may be pulled to would spoil what is measured on them
+        .when((pl.col("query_split") == "train") & (pl.col("split") != "train"))
+        .then(pl.lit("held_out"))
         .when(same)
         .then(pl.lit("same_document"))
         .when(pl.col("near").is_not_null())
@@ -168,10 +171,10 @@ def main() -> None:
     queries = read_table("data/filtered/queries.parquet", FoundQuery)
     answerable = read_table("data/generated/answerable.parquet", Answerable)
     encoder = Encoder(params.current, params.encode)
-    documents = passages.select("passage_id", "document_id")
+    documents = passages.select("passage_id", "document_id", "split")
     hits = search(encoder, passages, queries, params.depth).join(documents, on="passage_id", maintain_order="left")
-    asked = queries.select("query_id", positive_id="passage_id", positive_score="score").join(
-        documents.rename({"passage_id": "positive_id", "document_id": "positive_document"}), on="positive_id"
+    asked = queries.select("query_id", query_split="split", positive_id="passage_id", positive_score="score").join(
+        documents.select(positive_id="passage_id", positive_document="document_id"), on="positive_id"
     )
     near = near_positives(hits.join(asked, on="query_id"), passages, params.near_duplicate)
     candidates = judge(hits, asked, answerable, near, params)

@@ -1,7 +1,8 @@
 """Turn a set into clean passages without duplicates, split by group, and bring queries, pairs and suites into tables.
 
 Reads   data/raw/<set>/
-Writes  data/prepared/passages.parquet (Passage), recorded.parquet (RecordedQuery), pairs.parquet (SentencePair),
+Writes  data/prepared/passages.parquet (Passage), places.parquet (Place),
+        recorded.parquet (RecordedQuery), pairs.parquet (SentencePair),
         rejected.parquet (Rejected), data/suites/{documents,queries,qrels,pairs}.parquet (Suite...),
         reports/prepare.json
 """
@@ -27,6 +28,7 @@ from nestling.errors import UserError
 from nestling.params import StageParams
 from nestling.tables.corpus import (
     Passage,
+    Place,
     RecordedQuery,
     Rejected,
     SentencePair,
@@ -133,12 +135,13 @@ def drop_duplicates(passages: pl.DataFrame, threshold: float, max_copies: int) -
     near = groups(len(unique), [(pair.left, pair.right) for pair in pairs])
     nearest = {place: unique[leader] for place, leader in zip(unique, near, strict=True)}
     original = [nearest[leader] for leader in exact]
-    copies = Counter(original)
-    common = [copies[first] > max_copies for first in original]
+    copies = Counter(exact)
+    common = [copies[first] > max_copies for first in exact]
     marked = passages.with_columns(
         common=pl.Series(common, dtype=pl.Boolean),
         group_id=pl.Series(_document_groups(passages["document_id"].to_list(), original, common), dtype=pl.String),
         duplicate_of=pl.Series([passages["document_id"][place] for place in original], dtype=pl.String),
+        kept_text=pl.Series([passages["text"][place] for place in original], dtype=pl.String),
         exact=pl.Series(exact, dtype=pl.Int64) == pl.int_range(passages.height, eager=True),
         kept=pl.Series(original, dtype=pl.Int64) == pl.int_range(passages.height, eager=True),
     )
@@ -160,8 +163,8 @@ def _document_groups(document_ids: list[str], original: list[int], common: list[
     return [names[leaders[place[name]]] for name in document_ids]
 
 
-def make_passages(documents: pl.DataFrame, params: PrepareParams) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the table Passage made of cleaned documents, and the rows left out on the way (Rejected)."""
+def make_passages(documents: pl.DataFrame, params: PrepareParams) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Return the table Passage made of cleaned documents, the rows left out on the way (Rejected), and Place."""
     filled, blank = sieve(documents, {"empty": pl.col("text").str.len_chars() > 0})
     kept, unfit = judge(cut_documents(filled, params), params)
     unique, doubled = drop_duplicates(kept, params.near_duplicate, params.max_copies)
@@ -177,7 +180,16 @@ def make_passages(documents: pl.DataFrame, params: PrepareParams) -> tuple[pl.Da
             rejected(doubled, "passage", "document_id", detail="duplicate_of"),
         ]
     )
-    return passages, left_out
+    return passages, left_out, find_places(unique, doubled)
+
+
+def find_places(unique: pl.DataFrame, doubled: pl.DataFrame) -> pl.DataFrame:
+    """Return the table Place: which passage stands for which document's text, dropped copies too."""
+    copies = doubled.filter(~pl.col("common"))
+    rows = pl.concat(frame.select("document_id", "kept_text") for frame in (unique, copies))
+    return rows.unique(maintain_order=True).select(
+        "document_id", passage_id=pl.col("kept_text").map_elements(content_id, return_dtype=pl.String)
+    )
 
 
 def make_pairs(pairs: pl.DataFrame, params: PrepareParams) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -269,7 +281,7 @@ def main() -> None:
     folder = Path("data/raw") / params.set
     raw, unread = read_documents(folder, int(params.max_document_mb * 1_000_000))
     documents = clean_documents(raw, params.languages)
-    passages, unfit = make_passages(documents, params)
+    passages, unfit, places = make_passages(documents, params)
     pointed, unmatched = read_recorded(folder, set(raw["document_id"]))
     recorded, unasked = clean_recorded(pointed)
     graded, unscored = read_sts(folder)
@@ -281,6 +293,7 @@ def main() -> None:
         raise UserError(f"{folder} leaves no passage ({why}): check shared.languages and the section prepare")
 
     write_table(passages, OUT / "passages.parquet", Passage)
+    write_table(places, OUT / "places.parquet", Place)
     write_table(recorded, OUT / "recorded.parquet", RecordedQuery)
     write_table(pairs, OUT / "pairs.parquet", SentencePair)
     write_table(left_out.sort(pl.all()), OUT / "rejected.parquet", Rejected)
@@ -288,8 +301,7 @@ def main() -> None:
     write_table(suite_queries(suites), SUITES / "queries.parquet", SuiteQuery)
     write_table(suites.qrels, SUITES / "qrels.parquet", SuiteQrel)
     write_table(suite_pairs(suites.pairs), SUITES / "pairs.parquet", SuitePair)
-    report = count(raw.height, passages, pairs, left_out)
-    write_json(report, "reports/prepare.json")
+    write_json(count(raw.height, passages, pairs, left_out), "reports/prepare.json")
     say(f"prepare: {raw.height} documents -> {passages.height} passages; left out {reasons(left_out)}")
 
 

@@ -113,7 +113,7 @@ def main() -> None:
         results=results,
         funnel=funnel,
         licences=counts(tables.passages["licence"]),
-        heldout=counts(tables.curated.filter(pl.col("split") == "test")["origin"]),
+        heldout=reports["balance"]["heldout_origins"],
         examples=examples(params),
     )
     write_text(model_card(facts), CARD)

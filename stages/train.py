@@ -31,7 +31,7 @@ from nestling.training.phases import PhaseParams, TaskParams, Work, check_precis
 from nestling.training.vocabulary import FoldingParams, folded_in
 
 BASE, OUT, LOGS = Path("models/base"), Path("models/tuned"), Path("reports/training")
-SETS = Path("data/balanced")
+SETS, PASSAGES = Path("data/balanced"), Path("data/prepared/passages.parquet")
 CHECKPOINTS = Path(".cache/train")
 
 
@@ -93,9 +93,9 @@ def run_phase(model: SentenceTransformer, params: TrainParams, phase: PhaseParam
 def work_key(params: TrainParams) -> str:
     """Return what decides the training: a checkpoint of anything else must not be resumed."""
     digest = hashlib.sha256(params.model_dump_json().encode())
-    digest.update(fingerprint(BASE).encode())
-    for table in sorted(SETS.rglob("*.parquet")):
-        digest.update(hashlib.sha256(table.read_bytes()).digest())
+    digest.update(fingerprint(BASE).encode() + fingerprint(Path(params.current)).encode())
+    for file in [*sorted(SETS.rglob("*.parquet")), PASSAGES, *sorted(Path("nestling/training").glob("*.py"))]:
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()[:16]
 
 
@@ -122,7 +122,7 @@ def dev_sets(params: TrainParams) -> DevEvaluator:
     """Return the evaluator of the dev sets."""
     rows = read_table(SETS / "retrieval/dev.parquet", RetrievalRow)
     pairs = read_table(SETS / "sts/dev.parquet", StsRow)
-    passages = read_table("data/prepared/passages.parquet", Passage)
+    passages = read_table(PASSAGES, Passage)
     return DevEvaluator(rows, pairs, passages, params.dims, params.dev_passages, params.seed)
 
 

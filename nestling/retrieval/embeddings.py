@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from nestling.errors import UserError
 from nestling.params import Strict
-from nestling.retrieval.encoders import DTYPES, Precision, dimension, fingerprint, load_encoder
+from nestling.retrieval.encoders import DTYPES, Precision, code_version, dimension, fingerprint, load_encoder
 
 CACHE = Path(".cache/embeddings")
 _SHARD = 16_384  # texts encoded between two writes: what a kill can cost
@@ -88,7 +88,7 @@ class Encoder:
         if self.device == "cpu" and params.precision == "fp16":
             raise UserError("shared.encode.precision is fp16, which a CPU does not do well: write bf16 or fp32")
         self.model: SentenceTransformer = load_encoder(folder, self.device)
-        self.weights = fingerprint(self.folder)
+        self.weights, self.code = fingerprint(self.folder), code_version(self.model)
         self.fresh = 0  # texts encoded and not found in the cache
 
     @property
@@ -118,7 +118,8 @@ class Encoder:
 
     def _key(self, role: Role) -> str:
         prompt = self.model.prompts.get(role) or ""
-        parts = (self.weights, str(self.model.max_seq_length), self.params.precision, role if prompt else "", prompt)
+        length = str(self.model.max_seq_length)
+        parts = (self.weights, self.code, self.device, length, self.params.precision, role if prompt else "", prompt)
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 
     def _write_shard(self, folder: Path, items: list[tuple[bytes, str]], role: Role) -> None:

@@ -7,14 +7,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import sentence_transformers
 import torch
+import transformers
 from huggingface_hub import snapshot_download
 from pydantic import Field, PositiveInt
 from sentence_transformers import SentenceTransformer
 
 from nestling.errors import UserError
 from nestling.params import Strict
-from nestling.retrieval.static import Features, StaticBag, build_static
+from nestling.retrieval.static import CODE, Features, StaticBag, build_static
 
 Precision = Literal["fp32", "bf16", "fp16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -209,6 +211,16 @@ def check_dims(dims: Sequence[int], model: SentenceTransformer, where: str) -> N
                 else ""
             )
         )
+
+
+def code_version(model: SentenceTransformer) -> str:
+    """Return what, beside its weights, decides an encoder's vectors: our code for ours, the libraries' versions."""
+    libraries = (sentence_transformers.__version__, transformers.__version__, torch.__version__)
+    digest = hashlib.sha256(" ".join(libraries).encode())
+    if isinstance(model[0], StaticBag):
+        for file in CODE:
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def fingerprint(folder: Path) -> str:

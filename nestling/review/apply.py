@@ -72,8 +72,8 @@ def relevance(answers: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
 
 
 def judged_passages(answers: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
-    """Return query, own_id, passage_id and `relevant` for every passage that people judged; null for a tie."""
-    matter = ["query", "own_id", "passage_id"]
+    """Return query, passage_id and `relevant` for every passage that people judged for it; null for a tie."""
+    matter = ["query", "passage_id"]
     return _outcome(_latest(_votes(answers, records), matter), matter)
 
 
@@ -130,7 +130,7 @@ def apply_relevance(
         judged: as `judged_passages` gives it.
     """
     asked = queries.select("query_id", "old_id", "passage_id", query=pl.coalesce("rewritten_from", "text"))
-    said = judged.join(asked.rename({"passage_id": "own_id"}), on=["query", "own_id"], maintain_order="left").select(
+    said = judged.join(asked.select("query", "query_id"), on="query", maintain_order="left").select(
         "query_id", "passage_id", "relevant", tied=pl.col("relevant").is_null()
     )
     own = asked.select("query_id", "passage_id").join(

@@ -36,6 +36,13 @@ class Passage(dy.Schema):
         return cls.start.col < cls.end.col
 
 
+class Place(dy.Schema):
+    """A passage that holds a document's text, the document's own or, where that was a copy, the one that was kept."""
+
+    document_id = dy.String(primary_key=True)
+    passage_id = dy.String(primary_key=True)
+
+
 class RecordedQuery(dy.Schema):
     """A query that existed before (search log, FAQ, earlier round) and a document that answers it."""
 

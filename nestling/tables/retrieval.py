@@ -4,7 +4,16 @@ import dataframely as dy
 import polars as pl
 
 # "negative" is used in training; every other verdict says why a hit is not.
-VERDICTS = ("negative", "positive", "same_document", "near_duplicate", "margin", "above_window", "not_drawn")
+VERDICTS = (
+    "negative",
+    "positive",
+    "held_out",
+    "same_document",
+    "near_duplicate",
+    "margin",
+    "above_window",
+    "not_drawn",
+)
 
 
 class Candidate(dy.Schema):

@@ -9,8 +9,9 @@ from datasets import Dataset
 def retrieval_examples(rows: pl.DataFrame, negatives: int, seed: int) -> Dataset:
     """Return anchor, positive, negative_1 ... negative_n.
 
-    A row that has fewer hard negatives than `negatives` is not dropped: positives of other rows fill up, drawn by
-    seed; they are what in-batch negatives are, easy and harmless.
+    Each copy of a repeated row begins with another of its negatives. A row that has fewer hard negatives than
+    `negatives` is not dropped: positives of other rows fill up, drawn by seed; they are what in-batch negatives are,
+    easy and harmless.
     """
     columns: dict[str, list[str]] = {"anchor": rows["anchor"].to_list(), "positive": rows["positive"].to_list()}
     pool = rows.select("positive_id", "positive").unique("positive_id", maintain_order=True)
@@ -18,9 +19,10 @@ def retrieval_examples(rows: pl.DataFrame, negatives: int, seed: int) -> Dataset
     own = dict(rows.group_by("query_id").agg(pl.col("positive_id").unique()).iter_rows())
     draw = random.Random(seed)
     filled: list[list[str]] = []
-    for query, texts, names in rows.select("query_id", "negatives", "negative_ids").iter_rows():
+    for query, copy, texts, names in rows.select("query_id", "copy", "negatives", "negative_ids").iter_rows():
         taken = {*own[query], *names}
-        filled.append([*texts[:negatives], *_fill(negatives - len(texts), taken, pool_ids, pool_texts, draw)])
+        turned = texts[copy % len(texts) :] + texts[: copy % len(texts)] if texts else []
+        filled.append([*turned[:negatives], *_fill(negatives - len(texts), taken, pool_ids, pool_texts, draw)])
     for number in range(negatives):
         columns[f"negative_{number + 1}"] = [texts[number] for texts in filled]
     return Dataset.from_dict(columns)

@@ -20,7 +20,8 @@ _NEVER = -1e4
 class NestedRankingLoss(nn.Module):
     """Ranking over the batch at every dimension, with self-distillation into the smaller ones.
 
-    A passage that stands in the batch twice, as another row's positive or negative, is no negative of its own query.
+    A passage that stands in the batch twice, as another row's positive or negative, is no negative of its own query;
+    nor is another positive of a query that stands in the batch twice.
 
     Args:
         model: the student.
@@ -42,7 +43,7 @@ class NestedRankingLoss(nn.Module):
         anchors, *passages = [self.model(features)["sentence_embedding"] for features in sentence_features]
         candidates = torch.cat(passages)
         targets = torch.arange(len(anchors), device=anchors.device)
-        hidden = _repeats(passages[0], candidates, targets)
+        hidden = _repeats(anchors, passages, targets)
         teacher: Tensor | None = None
         total: Tensor = anchors.new_zeros(())
         for dim, weight in zip(self.dims, self.weights, strict=True):
@@ -62,9 +63,10 @@ def _cosines(left: Tensor, right: Tensor) -> Tensor:
     return functional.normalize(left, dim=-1) @ functional.normalize(right, dim=-1).T
 
 
-def _repeats(positives: Tensor, candidates: Tensor, targets: Tensor) -> Tensor:
-    """Return [rows, candidates], true where a candidate is the row's own positive over again."""
+def _repeats(anchors: Tensor, passages: Sequence[Tensor], targets: Tensor) -> Tensor:
+    """Return [rows, candidates], true where a candidate is a positive of the row's query, but not the row's target."""
     with torch.no_grad():
-        same: Tensor = _cosines(positives, candidates) > _SAME
+        same: Tensor = _cosines(passages[0], torch.cat(list(passages))) > _SAME
+        same[:, : len(anchors)] |= _cosines(anchors, anchors) > _SAME
         same[targets, targets] = False
         return same

@@ -75,9 +75,12 @@ def test_the_fill_is_drawn_by_seed():
     assert once != other
 
 
-def test_a_copy_keeps_what_its_row_has():
-    found = retrieval_examples(frame(row("q1", "a", ["b"]), row("q1", "a", ["b"], copy=1)), 1, seed=1)
-    assert found[0] == found[1]
+def test_copies_of_a_row_begin_with_its_negatives_in_turn():
+    rows = frame(*(row("q1", "a", ["b", "c", "d"], copy) for copy in range(4)))
+    found = retrieval_examples(rows, 2, seed=1)
+    assert found["negative_1"][:] == ["text b", "text c", "text d", "text b"]
+    assert found["negative_2"][:] == ["text c", "text d", "text b", "text c"]
+    assert set(found["positive"]) == {"text a"}
 
 
 @pytest.mark.parametrize("scores", [[0.0, 1.0]])

@@ -53,10 +53,17 @@ def test_a_passage_that_stands_twice_in_the_batch_is_no_negative_of_its_own_quer
 def test_another_row_s_positive_is_a_negative_however_often_it_stands_there():
     model = student()
     loss = nested(model, 0.0)
-    asked, answers = ["il mulino"] * 2, [POSITIVES[0], NEGATIVES[0]]
+    asked, answers = ["il mulino", "il mulino apre"], [NEGATIVES[0], POSITIVES[0]]
     once, _ = run(model, loss, asked, answers)
     twice, _ = run(model, loss, asked, answers, answers[::-1])
     assert twice > once * 1.2
+
+
+def test_what_else_answers_the_same_query_is_no_negative_of_it():
+    model = student()
+    value, slope = run(model, nested(model, 0.5), ["il mulino"] * 2, [NEGATIVES[0], POSITIVES[0]])
+    assert value == pytest.approx(0, abs=1e-6)
+    assert slope.abs().max() < 1e-6
 
 
 @pytest.mark.parametrize("distil", [0.0, 0.5, 1.0])

@@ -39,6 +39,7 @@ ROWS = pl.DataFrame(
     {
         "query_id": [f"q{n}" for n in range(24)],
         "positive_id": [f"p{n}" for n in range(24)],
+        "copy": 0,
         "origin": "recorded",
         "anchor": [" ".join(text.split()[:2]) for text in TEXTS],
         "positive": TEXTS,

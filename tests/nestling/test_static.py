@@ -129,11 +129,13 @@ def test_a_text_without_a_known_feature_is_zero(bag):
     assert not vectors(bag, ["xyz", "", "?!"]).any()
 
 
-def test_a_text_without_a_known_feature_does_no_harm_in_training(bag):
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16, torch.float16])
+def test_a_text_without_a_known_feature_does_no_harm_in_training(bag, precision):
     bag = StaticBag(bag.vocabulary, bag.vectors, FEATURES, bag.rarest).train()
-    unknown, known = bag(bag.preprocess(["xyz", TEXTS[0]]))["sentence_embedding"]
-    (1 - unknown @ known).backward()
-    assert torch.isfinite(bag.turn.grad).all()
+    with torch.autocast("cpu", precision, enabled=precision != torch.float32):
+        unknown, known = bag(bag.preprocess(["xyz", TEXTS[0]]))["sentence_embedding"]
+        (1 - unknown @ known).backward()
+    assert torch.isfinite(bag.turn.grad).all()  # the slope of a cosine at zero is not: in half precision it overflows
     assert bag.turn.grad.abs().max() < 10
 
 
