@@ -14,6 +14,7 @@ USES = {
     "margin": "dropped: too near the positive's score",
     "near_duplicate": "dropped: near duplicate of the positive",
     "same_document": "dropped: same document",
+    "held_out": "dropped: passage of the dev or test split",
     "above_window": "dropped: above the window",
     "not_drawn": "left over: more than were wanted",
 }

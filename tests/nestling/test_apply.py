@@ -26,7 +26,7 @@ RECORDS = pl.DataFrame(
     }
 )
 ANSWERS = dict.fromkeys(("record_id", "question", "annotator", "value", "submitted_at", "round"), pl.String)
-JUDGED = {"query": pl.String, "own_id": pl.String, "passage_id": pl.String, "relevant": pl.Boolean}
+JUDGED = {"query": pl.String, "passage_id": pl.String, "relevant": pl.Boolean}
 
 
 def said(question, *rows):
@@ -112,7 +112,7 @@ def test_every_passage_shown_and_not_marked_is_a_no():
 
 def test_marks_of_several_rounds_add_up_passage_by_passage():
     marks = said("relevant", ("old", "anna", ["pane", "forno"]), ("old", "bo", ["forno"]), ("r1", "anna", ["mulino"]))
-    found = {row[2]: row[3] for row in judged_passages(marks, RECORDS).rows()}
+    found = {passage: answers for _, passage, answers in judged_passages(marks, RECORDS).rows()}
     assert found == {"forno": True, "grano": False, "mulino": None, "pane": False}
 
 
@@ -133,7 +133,7 @@ NEGATIVES = pl.DataFrame(
 
 
 def test_a_false_negative_becomes_a_positive():
-    verdicts = judged(("macina", "mulino", "grano", True), ("macina", "mulino", "pane", False))
+    verdicts = judged(("macina", "grano", True), ("macina", "pane", False))
     positives, negatives = apply_relevance(ASKED, NEGATIVES, verdicts)
     assert ("q1", "grano", "judged") in positives.rows()
     assert positives.filter(pl.col("source") == "own").height == 3
@@ -141,13 +141,13 @@ def test_a_false_negative_becomes_a_positive():
 
 
 def test_what_people_tie_on_is_neither_positive_nor_negative():
-    positives, negatives = apply_relevance(ASKED, NEGATIVES, judged(("macina", "mulino", "grano", None)))
+    positives, negatives = apply_relevance(ASKED, NEGATIVES, judged(("macina", "grano", None)))
     assert positives.height == 3
     assert negatives.select("query_id", "passage_id").rows() == [("q1", "pane"), ("q2", "grano")]
 
 
 def test_a_passage_that_does_not_answer_its_own_query_is_no_positive():
-    verdicts = judged(("macina", "mulino", "mulino", False), ("presta", "libri", "libri", None))
+    verdicts = judged(("macina", "mulino", False), ("presta", "libri", None))
     positives, _ = apply_relevance(ASKED, NEGATIVES, verdicts)
     assert positives["query_id"].to_list() == ["q2", "q3"]  # a tie changes nothing
 
@@ -158,7 +158,7 @@ def test_a_reworded_query_keeps_the_judgements_and_negatives_of_the_old_wording(
         rewritten_from=pl.when(pl.col("query_id") == "q1").then("text"),
         text=pl.when(pl.col("query_id") == "q1").then(pl.lit("chi macina?")).otherwise("text"),
     )
-    positives, negatives = apply_relevance(new, NEGATIVES, judged(("macina", "mulino", "grano", True)))
+    positives, negatives = apply_relevance(new, NEGATIVES, judged(("macina", "grano", True)))
     assert ("new", "grano", "judged") in positives.rows()
     assert negatives.select("query_id", "passage_id").rows() == [("new", "pane"), ("q2", "grano")]
 

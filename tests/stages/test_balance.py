@@ -12,6 +12,7 @@ from nestling.errors import UserError
 from nestling.reporting.cards import data_card
 from nestling.tables.corpus import SPLITS, Passage, SentencePair, SuiteDocument, SuitePair, SuiteQrel, SuiteQuery
 from nestling.tables.io import empty, read_table, write_table
+from nestling.tables.queries import Answerable
 from nestling.tables.review import CuratedQuery, Negative, Positive
 from nestling.tables.training import RetrievalRow, StsRow
 from stages.balance import LEAKS, BalanceParams, main, matched_sizes, resized, retrieval_rows, weighted
@@ -96,7 +97,7 @@ def test_a_row_a_positive_with_the_querys_negatives_nearest_first():
     queries = pl.DataFrame({"query_id": ["q", "r"], "split": "train", "origin": "llm", "text": ["chi", "dove"]})
     positives = pl.DataFrame({"query_id": ["q", "q", "r"], "passage_id": ["a", "b", "a"]})
     negatives = pl.DataFrame({"query_id": ["q", "q"], "rank": [9, 2], "passage_id": ["c", "d"]})
-    passages = pl.DataFrame({"passage_id": list("abcd"), "text": list("ABCD")})
+    passages = pl.DataFrame({"passage_id": list("abcd"), "text": list("ABCD"), "split": "train"})
     made = retrieval_rows(queries, positives, negatives, passages).sort("query_id", "positive_id")
     assert made.select("anchor", "positive", "negatives").rows() == [
         ("chi", "A", ["D", "C"]),
@@ -105,10 +106,19 @@ def test_a_row_a_positive_with_the_querys_negatives_nearest_first():
     ]
 
 
+@pytest.mark.parametrize(("asked", "passage", "row"), [("train", "dev", "dev"), ("dev", "train", "dev")])
+def test_a_row_of_a_held_out_query_or_passage_is_held_out(asked, passage, row):
+    queries = pl.DataFrame({"query_id": ["q"], "split": [asked], "origin": ["llm"], "text": ["chi"]})
+    one = pl.DataFrame({"query_id": ["q"], "passage_id": ["a"], "rank": [1]})
+    passages = pl.DataFrame({"passage_id": ["a"], "text": ["A"], "split": [passage]})
+    assert retrieval_rows(queries, one, one, passages)["split"].to_list() == [row]
+
+
 def write_curated():
     split = pl.Series("split", SPLIT, dtype=pl.Enum(SPLITS))
     both = pl.DataFrame({"query_id": NAMES, "passage_id": NAMES, "split": split, "document_id": WORDS})
     told = both.with_columns(language=pl.lit("it"), origin=pl.lit("recorded"), kind=pl.lit("recorded"))
+    write_table(both, "data/generated/answerable.parquet", Answerable)
     asked = told.with_columns(text=pl.Series(QUESTIONS), rewritten_from=pl.lit(None, dtype=pl.String))
     write_table(asked, "data/curated/queries.parquet", CuratedQuery)
     own = both.with_columns(source=pl.lit("own").cast(pl.Enum(["own", "judged"])))
@@ -207,6 +217,21 @@ def test_a_leaking_negative_alone_is_taken_from_its_row(project):
     assert train.filter(query_id=NAMES[2])["negative_ids"].to_list() == [[NAMES[3]]] * 2
 
 
+def test_a_dev_query_that_stands_in_a_suite_chooses_no_checkpoint(project):
+    write_params(project, "drop")
+    write_suites(queries=[QUESTIONS[4]])
+    report, _ = balanced(project)
+    assert (report["leaks_dropped"], report["retrieval"]["dev"]) == (1, 0)
+
+
+def test_every_document_that_a_held_out_query_names_answers_it(project):
+    named = pl.DataFrame({"query_id": [NAMES[5]] * 2, "passage_id": [NAMES[5], NAMES[0]]})
+    write_table(named, "data/generated/answerable.parquet", Answerable)
+    main()
+    qrels = read_table("data/heldout/qrels.parquet", SuiteQrel)
+    assert qrels.select("query_id", "document_id").rows() == [(NAMES[5], "mulino"), (NAMES[5], "museo")]
+
+
 def test_what_a_suite_borrows_or_merely_shares_is_no_leak(project):
     write_suites(documents=[(TEXTS[0], False)], pairs=[(TEXTS[0], QUESTIONS[3])], queries=["quando apre il mulino"])
     report, _ = balanced(project)
@@ -225,7 +250,9 @@ def test_a_training_query_that_repeats_a_held_out_one_is_dropped(project):
 def test_nothing_left_to_train_on_is_one_sentence(project):
     write_params(project, "drop")
     write_suites(queries=QUESTIONS, pairs=[(TEXTS[0], QUESTIONS[0])])
-    with pytest.raises(UserError, match=r"nothing is left to train on: reports/filter.json"):
+    with pytest.raises(
+        UserError, match=r"nothing is left to train on: 8 texts stood in a suite \(reports/leaks.jsonl\)"
+    ):
         main()
 
 

@@ -24,7 +24,13 @@ PARAMS = MineParams(
 )
 NOTHING = pl.DataFrame(schema={"positive_id": pl.String, "passage_id": pl.String})
 ONE = pl.DataFrame(
-    {"query_id": ["q"], "positive_id": ["p"], "positive_document": ["d"], "positive_score": [0.8]},
+    {
+        "query_id": ["q"],
+        "query_split": ["train"],
+        "positive_id": ["p"],
+        "positive_document": ["d"],
+        "positive_score": [0.8],
+    },
     schema_overrides={"positive_score": pl.Float32},
 )
 UNANSWERABLE = pl.DataFrame(schema={"query_id": pl.String, "passage_id": pl.String})
@@ -34,10 +40,10 @@ def but(**changes):
     return PARAMS.model_copy(update=changes)
 
 
-def hits(*found, query="q"):
+def hits(*found, query="q", split="train"):
     """Hits in rank order: (passage_id, score) or (passage_id, score, document_id)."""
     rows = [(query, rank, one[0], one[1], one[2] if len(one) > 2 else one[0]) for rank, one in enumerate(found, 1)]
-    return pl.DataFrame(rows, schema=HITS | {"document_id": pl.String}, orient="row").select(*HITS, "document_id")
+    return pl.DataFrame(rows, schema=HITS | {"document_id": pl.String}, orient="row").with_columns(split=pl.lit(split))
 
 
 def verdicts(found, params=PARAMS, answerable=UNANSWERABLE, near=NOTHING, queries=ONE):
@@ -75,6 +81,12 @@ def test_another_passage_of_the_same_document_may_be_a_negative_if_asked():
     found = hits(("sibling", 0.5, "d"))
     assert verdicts(found) == {"sibling": "same_document"}
     assert verdicts(found, but(exclude_same_document=False)) == {"sibling": "negative"}
+
+
+@pytest.mark.parametrize(("asked", "verdict"), [("train", "held_out"), ("dev", "negative")])
+def test_a_training_query_is_not_pushed_away_from_a_held_out_passage(asked, verdict):
+    queries = ONE.with_columns(query_split=pl.lit(asked))
+    assert verdicts(hits(("unseen", 0.5), split="dev"), queries=queries) == {"unseen": verdict}
 
 
 def test_fewer_negatives_than_asked_keep_the_query():
@@ -177,9 +189,8 @@ def test_a_search_ranks_passages_for_each_query(encoder):
 
 def test_no_queries_give_an_empty_table_and_a_report(encoder):
     nobody = pl.DataFrame(schema={"query_id": pl.String, "text": pl.String})
-    found = search(encoder, PASSAGES, nobody, 2).join(
-        PASSAGES.select("passage_id", document_id="passage_id"), on="passage_id"
-    )
+    documents = PASSAGES.select("passage_id", document_id="passage_id", split=pl.lit("train"))
+    found = search(encoder, PASSAGES, nobody, 2).join(documents, on="passage_id")
     candidates = judge(found, ONE.clear(), UNANSWERABLE, near_positives(NOTHING, PASSAGES, 0.5), PARAMS)
     numbers = report(candidates, nobody, encoder)
     assert (numbers["verdicts"], numbers["queries_by_negatives"], numbers["median_margin"]) == ({}, {}, None)

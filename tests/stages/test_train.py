@@ -217,7 +217,11 @@ def change_the_base(folder):
     save_encoder(static_encoder(TEXTS[1:], 16), folder / "models/base")
 
 
-@pytest.mark.parametrize("change", [change_a_parameter, change_a_row, change_the_base])
+def change_a_passage(folder):
+    write_table(passages().tail(59), folder / "data/prepared/passages.parquet", Passage)
+
+
+@pytest.mark.parametrize("change", [change_a_parameter, change_a_row, change_the_base, change_a_passage])
 def test_checkpoints_of_other_work_are_not_resumed(change, project):
     before = work_key(TrainParams.load())
     assert work_key(TrainParams.load()) == before
