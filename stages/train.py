@@ -138,6 +138,10 @@ def publish(model: SentenceTransformer, params: TrainParams, folder: Path) -> No
     shutil.rmtree(gone)
 
 
+def _line(metrics: dict[str, float]) -> str:
+    return ", ".join(f"{name.removeprefix('dev_')} {value:.4f}" for name, value in metrics.items()) or "nothing"
+
+
 def main() -> None:
     params = TrainParams.load()
     model = started(params)
@@ -154,7 +158,9 @@ def main() -> None:
     after = evaluator(model)
     write_json({"phases": done, "dev_before": before, "dev_after": after}, "reports/train.json")
     publish(model, params, folder)
-    say(f"train: {before} -> {after}")
+    say(f"train: dev {_line(before)} -> {_line(after)}")
+    if any(after[name] < before[name] for name in after):
+        say("train: on a dev metric the tuned encoder is below where it began: look at reports/metrics.json")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """What more than two files of tests use."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.project import Project, clone
@@ -12,3 +14,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project.repro()
     project.commit()
     return project
+
+
+@pytest.fixture
+def project(built: Project, tmp_path: Path) -> Project:
+    """Return a copy of the tiny project, to be changed at will."""
+    return built.copy(tmp_path / "project")

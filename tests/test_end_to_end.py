@@ -9,7 +9,6 @@ import yaml
 from tests.project import REPOSITORY, Project
 
 STAGES = list(yaml.safe_load((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8"))["stages"])
-BEFORE_MINE = {"prepare", "base", "generate", "filter"}
 
 pytestmark = pytest.mark.slow
 
@@ -44,14 +43,6 @@ def test_a_build_measures_every_suite_at_every_dimension(built):
 def test_a_second_repro_runs_no_stage(built):
     assert built.repro() == []
     assert built.run("git", "status", "--porcelain").stdout == ""
-
-
-def test_artifacts_of_another_setting_come_back_without_a_run(project, built):
-    project.change({"mine.num_negatives": 2})
-    project.repro("mine")
-    project.change({"mine.num_negatives": built.params()["mine"]["num_negatives"]})
-    assert project.repro() == []
-    assert project.digests(project.outs()) == built.digests(built.outs())
 
 
 def test_a_parameter_of_mine_reruns_mine_and_what_follows_and_nothing_before(project):

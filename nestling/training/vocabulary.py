@@ -31,6 +31,7 @@ class _Lesson:
     """A feature that queries hold and their passages do not, with the rows of those passages."""
 
     feature: str
+    queries: int
     rows: list[int]
 
 
@@ -53,7 +54,7 @@ def folded_in(bag: StaticBag, queries: Sequence[str], passages: Sequence[str], p
     for lesson in lessons:
         if lesson.feature in place:
             share = params.known_features if lesson.feature in bag.place else params.new_features
-            rarity = inverse_frequency(len(lesson.rows), asked) / inverse_frequency(1, asked)
+            rarity = inverse_frequency(lesson.queries, asked) / inverse_frequency(1, asked)
             length = share * bag.rarest * rarity * bag.features.weight(lesson.feature)
             vectors[place[lesson.feature]] += torch.from_numpy(length * answers[lesson.rows].mean(axis=0)).float()
     return StaticBag([*bag.vocabulary, *fresh], vectors, bag.features, bag.rarest)
@@ -62,10 +63,12 @@ def folded_in(bag: StaticBag, queries: Sequence[str], passages: Sequence[str], p
 def _lessons(bag: StaticBag, pairs: Sequence[tuple[str, str]], texts: dict[str, int]) -> list[_Lesson]:
     told = {text: frozenset(bag.features.counts(text)) for text in texts}
     rows: dict[str, list[int]] = defaultdict(list)
+    asked: dict[str, set[str]] = defaultdict(set)
     for query, passage in pairs:
         for feature in bag.features.counts(query).keys() - told[passage]:
             rows[feature].append(texts[passage])
-    return [_Lesson(feature, sorted(found)) for feature, found in sorted(rows.items())]
+            asked[feature].add(query)
+    return [_Lesson(feature, len(asked[feature]), sorted(found)) for feature, found in sorted(rows.items())]
 
 
 def _embedded(bag: StaticBag, texts: Sequence[str]) -> tuple[np.ndarray, dict[str, int]]:
