@@ -56,11 +56,11 @@ class StageParams(Strict):
             UserError: the file, a section or a key is missing, misspelt or of the wrong type.
         """
         tree = read_params(path)
-        if strange := sorted(str(name) for name in tree if name not in SECTIONS):
-            raise UserError(f"{path}: {strange[0]} is not a section{_nearest(strange[0], SECTIONS)}")
         for section in ("shared", cls.section):
             if not isinstance(tree.get(section), dict):
                 raise UserError(f"{path}: the section `{section}` is missing or is not a mapping")
+        if strange := sorted(str(name) for name in tree if name not in (*SECTIONS, cls.section)):
+            raise UserError(f"{path}: {strange[0]} is not a section{_nearest(strange[0], SECTIONS)}")
         if unknown := sorted(str(key) for key in tree["shared"] if key not in SHARED):
             raise UserError(f"{path}: shared.{unknown[0]} is not a parameter{_nearest(unknown[0], SHARED)}")
         if missing := [key for key in cls.shared if key not in tree["shared"]]:

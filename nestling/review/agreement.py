@@ -93,7 +93,7 @@ def passage_units(answers: pl.DataFrame, shown: pl.DataFrame) -> pl.DataFrame:
 def _paired(answers: pl.DataFrame, level: Level) -> pl.DataFrame:
     """Return the answers to units that two people or more answered, sorted, with the unit's number."""
     kind = answers.schema["value"]
-    if level != "nominal" and not kind.is_numeric():
+    if level != "nominal" and not (kind.is_numeric() or kind == pl.Null):
         raise ValueError(f"{level} agreement needs numbers, and the values are {kind}: use the nominal level")
     key = ["record_id", "unit_id", "annotator"]
     given = answers.select(*key, "value").drop_nulls().sort(key)

@@ -9,7 +9,7 @@ import yaml
 
 from nestling.corpus.ids import content_id
 from nestling.errors import UserError
-from nestling.tables.corpus import Passage, RecordedQuery, Rejected
+from nestling.tables.corpus import Passage, Place, RecordedQuery, Rejected
 from nestling.tables.io import check, empty, read_table, write_table
 from nestling.tables.queries import Answerable, Query
 from nestling.tables.sieve import rejected
@@ -37,6 +37,10 @@ def passages():
     return frame.select(empty(Passage).columns).cast(empty(Passage).schema)
 
 
+def places():
+    return passages().select("document_id", "passage_id")
+
+
 def recorded(*rows):
     return pl.DataFrame(rows, schema=empty(RecordedQuery).schema, orient="row")
 
@@ -49,7 +53,7 @@ def params(*sources, **changes):
 
 def made(*queries, sources=({"kind": "recorded"},), **changes):
     asked = params(*sources, **changes)
-    rows, out = tidy(generate(passages(), recorded(*queries), asked), passages(), asked)
+    rows, out = tidy(generate(passages(), places(), recorded(*queries), asked), passages(), asked)
     check(rejected(out, "query", "query_id", detail="passage_id"), Rejected, "test")
     return rows, out
 
@@ -75,6 +79,22 @@ def test_a_query_whose_document_was_left_out_is_rejected_and_not_lost():
     assert out.select("text", "reason").rows() == [("dov'è finito", "no_passage"), ("orari", "no_passage")]
 
 
+def test_a_query_of_a_document_that_was_a_copy_is_answered_by_the_passage_that_was_kept():
+    held = pl.concat([places(), pl.DataFrame({"document_id": ["copy"], "passage_id": [A]})])
+    rows, _ = tidy(
+        generate(passages(), held, recorded(("q", "copy", "orari")), params({"kind": "recorded"})),
+        passages(),
+        params({"kind": "recorded"}),
+    )
+    assert rows["passage_id"].to_list() == [A]
+
+
+def test_a_query_written_twice_in_other_signs_is_one_query_with_both_answers():
+    rows, _ = made(("q", "mill", "Orari, ufficio?"), ("r", "boat", "orari ufficio"))
+    assert rows["query_id"].n_unique() == 1
+    assert set(rows["passage_id"]) == {A, B, C}
+
+
 def test_every_reason_for_leaving_a_query_out_comes_once():
     queries = ["\x07", "mulino", " ".join("a" * 13), "quando apre"]
     _, out = made(*[(text, "boat", text) for text in queries], ("e", "gone", "chi"), min_words=2)
@@ -95,14 +115,16 @@ def test_queries_cut_out_of_a_passage_do_not_know_its_title_line():
 
 def test_the_same_words_cut_out_of_two_passages_are_two_queries():
     twins = passages().with_columns(text=pl.lit(MILL), title=pl.lit(""))
-    rows, _ = tidy(generate(twins, recorded(), params(EXTRACTIVE | {"keywords": 0})), twins, params(EXTRACTIVE))
+    rows, _ = tidy(
+        generate(twins, places(), recorded(), params(EXTRACTIVE | {"keywords": 0})), twins, params(EXTRACTIVE)
+    )
     assert rows["text"].n_unique() == 1
     assert rows["query_id"].n_unique() == 3
 
 
 def test_every_passage_goes_to_the_llm_and_its_answer_is_data():
     rows, _ = made(sources=[{"kind": "llm", "backend": "echo"}])
-    assert rows.select("origin", "kind", "passage_id").rows() == [("echo", "question", name) for name in (A, B, C)]
+    assert rows.select("origin", "kind", "passage_id").rows() == [("llm", "question", name) for name in (A, B, C)]
 
 
 def test_an_unknown_backend_is_a_sentence():
@@ -125,6 +147,7 @@ def test_the_stage_writes_what_it_says_twice_the_same(tmp_path, monkeypatch):
     Path("params.yaml").write_text(yaml.safe_dump(tree))
     write_table(passages(), "data/prepared/passages.parquet", Passage)
     asked = recorded(("q", "mill", "orari"), ("r", "gone", "chi"))
+    write_table(places(), "data/prepared/places.parquet", Place)
     write_table(asked, "data/prepared/recorded.parquet", RecordedQuery)
     main()
     queries = read_table("data/generated/queries.parquet", Query)

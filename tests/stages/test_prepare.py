@@ -60,7 +60,7 @@ def documents(*texts, titles=None, languages=None):
 
 def prepared(*texts, titles=None, **changes):
     made = params(**changes)
-    passages, left_out = make_passages(clean_documents(documents(*texts, titles=titles), made.languages), made)
+    passages, left_out, _ = make_passages(clean_documents(documents(*texts, titles=titles), made.languages), made)
     return check(passages, Passage, "test"), check(left_out, Rejected, "test")
 
 
@@ -95,7 +95,7 @@ def test_ids_are_of_the_text_that_is_encoded():
 
 def test_titles_can_stay_off():
     made = params(titles=False)
-    passages, _ = make_passages(clean_documents(documents(MILL, titles=["Orari"]), ["it"]), made)
+    passages, _, _ = make_passages(clean_documents(documents(MILL, titles=["Orari"]), ["it"]), made)
     assert passages["text"].to_list() == [MILL]
 
 
@@ -278,6 +278,14 @@ def test_a_disk_that_takes_no_more_ends_the_stage_in_one_sentence(folder):
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert done.stderr.startswith("error: ")
     assert list(Path("data/prepared").iterdir()) == []
+
+
+def test_a_copys_document_keeps_its_place_at_the_passage_that_stayed():
+    made = params()
+    passages, _, places = make_passages(clean_documents(documents(MILL, MILL.upper()), made.languages), made)
+    assert passages.height == 1
+    assert places["document_id"].n_unique() == 2
+    assert set(places["passage_id"]) == set(passages["passage_id"])
 
 
 def test_a_passage_in_more_places_than_max_copies_is_boilerplate_and_joins_no_documents():

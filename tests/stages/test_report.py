@@ -46,6 +46,7 @@ REPORTS = {
         "retrieval": {"rows": 4, "unique": 4, "factor": 1.0, "dev": 0},
         "sts": {"rows": 0, "unique": 0, "factor": None, "dev": 0},
         "origins": {"recorded": 4},
+        "heldout_origins": {"recorded": 2},
         "leaks_dropped": 0,
         "repeats_of_dev_and_test_dropped": 0,
     },
