@@ -11,7 +11,7 @@ export VLLM_NO_USAGE_STATS := 1
 export OMP_NUM_THREADS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test check services bench clean
+.PHONY: help repro test lint check services bench clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -31,11 +31,12 @@ repro: $(BIN)/nestling  ## rebuild data, model and figures of the set that param
 test: $(BIN)/nestling  ## run all tests
 	python -m pytest
 
-check: $(BIN)/nestling  ## format, lint, types, tests
+lint: $(BIN)/nestling  ## format, lint, types
 	ruff format --check .
 	ruff check .
 	mypy
-	python -m pytest
+
+check: lint test  ## format, lint, types, tests
 
 services:  ## start what reviewing needs besides this repository
 	@echo 'no service is needed yet: reviewers hand in data/annotations/*.jsonl (docs/review.md)'

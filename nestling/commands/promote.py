@@ -24,25 +24,38 @@ def promote() -> None:
     text = PARAMS.read_text(encoding="utf-8")
     if len(_CURRENT.findall(text)) != 1:
         raise UserError(f"{PARAMS} does not hold one line `  current: ...` in the section shared: write it there")
-    _copy()
-    _add_to_dvc()
+    _recover()
+    _replace()
     write_text(_CURRENT.sub(rf"\g<1>{PROMOTED}", text), PARAMS)
-    from nestling.retrieval.encoders import fingerprint  # here, for torch is slow to import
-
-    say(f"promoted {TUNED} ({fingerprint(PROMOTED)[:12]}) to {PROMOTED}, and shared.current names it")
+    say(f"promoted {TUNED} to {PROMOTED}, and shared.current names it")
     say(f"next: git add {PROMOTED}.dvc {PARAMS} && git commit, then `dvc repro` for the next round")
 
 
-def _copy() -> None:
+def _recover() -> None:
+    """Put back what a kill between two renames left aside."""
+    for old in sorted(PROMOTED.parent.glob(f".{PROMOTED.name}.*.old.tmp")):
+        if PROMOTED.exists():
+            shutil.rmtree(old)
+        else:
+            old.rename(PROMOTED)
+
+
+def _replace() -> None:
     temporary, old = (PROMOTED.with_name(f".{PROMOTED.name}.{os.getpid()}.{end}") for end in ("tmp", "old.tmp"))
     try:
         shutil.copytree(TUNED, temporary)
         if PROMOTED.exists():
             PROMOTED.rename(old)
         temporary.rename(PROMOTED)
+        _add_to_dvc()
+    except BaseException:
+        if old.exists():  # what was current stays current
+            shutil.rmtree(PROMOTED, ignore_errors=True)
+            old.rename(PROMOTED)
+        raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _add_to_dvc() -> None:
