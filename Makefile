@@ -25,8 +25,8 @@ $(BIN)/nestling: pyproject.toml constraints.txt
 
 repro: $(BIN)/nestling  ## rebuild data, model and figures of the set that params.yaml names, and print the metrics
 	dvc repro
-	@dvc metrics show --md --precision 3
-	@echo 'figures with intervals: reports/model_card.md; pictures: dvc plots show'
+	@nestling show
+	@echo 'all figures: dvc metrics show, reports/model_card.md; pictures: dvc plots show'
 
 test: $(BIN)/nestling  ## run all tests
 	python -m pytest

@@ -4,8 +4,8 @@ Who comes back after a kill types `dvc repro` and nothing else: DVC sees that th
 dead and clears its entries, and .dvc/tmp/lock is a lock of the kernel, which ends with its process. (Only where the
 number of the dead process was given to a new one, as happens in containers, does DVC ask to remove .dvc/tmp/rwlock.)
 
-One gap is DVC's: it writes dvc.lock in place. A kill in just that moment leaves a torn dvc.lock; `dvc repro` says so,
-and the way out is `git checkout dvc.lock` (before the first commit: `rm dvc.lock`), then `dvc repro`.
+Two gaps are DVC's: it writes .dvc/tmp/rwlock and dvc.lock in place, so a kill in just those moments tears them. The
+next `dvc repro` names the file; the way out is `rm .dvc/tmp/rwlock`, or `git checkout dvc.lock`, and `dvc repro`.
 """
 
 import hashlib
@@ -34,29 +34,37 @@ def victim(tmp_path_factory):
     return clone(tmp_path_factory.mktemp("victim"))
 
 
-def mend_lock(project: Project) -> None:
-    """Do what a person does about a torn dvc.lock."""
+def restore_lock(project: Project) -> None:
+    """Take dvc.lock as it was committed; before the first commit there is none."""
     if project.run("git", "checkout", "--", "dvc.lock", check=False).returncode:
         remove(project.root / "dvc.lock")
 
 
-def forget(project: Project, name: str) -> None:
-    """Should the stage have ended before the kill, let DVC know nothing of it; what lies on the disk stays."""
-    file = project.root / "dvc.lock"
-    lock = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else None
-    if lock:
-        lock["stages"].pop(name, None)
-        file.write_text(yaml.safe_dump(lock, sort_keys=False), encoding="utf-8")
-    else:
-        mend_lock(project)
-    for run in (project.root / ".dvc/cache/runs").glob("*/*/*"):
-        if f"stages.{name}" in run.read_text(encoding="utf-8"):
-            remove(run)
+def come_back(project: Project, *targets: str) -> list[str]:
+    """Do what a person does after a kill, and what DVC asks for if it was torn itself; return the stages that ran."""
+    done = project.run("dvc", "repro", *targets, check=False)
+    if "dvc/tmp/rwlock'. JSON structure is corrupted" in done.stderr:
+        remove(project.root / ".dvc/tmp/rwlock")
+        return come_back(project, *targets)
+    if done.returncode and "dvc.lock" in done.stderr:
+        restore_lock(project)
+        return project.repro(*targets)
+    assert done.returncode == 0, done.stderr
+    return project.ran(done.stdout)
+
+
+def forget(project: Project) -> None:
+    """Let DVC know nothing of the stage that was killed, should it have ended before; what lies on the disk stays."""
+    restore_lock(project)
+    remove(project.root / ".dvc/cache/runs")
+    rwlock = project.root / ".dvc/tmp/rwlock"
+    if rwlock.exists() and not rwlock.read_text(encoding="utf-8"):
+        remove(rwlock)  # torn
 
 
 def kill(project: Project, name: str, reached: Callable[[], bool], delay: float) -> float:
     """Run up to a stage and kill all processes `delay` seconds after a moment is reached; return when that was."""
-    forget(project, name)
+    forget(project)
     began = time.monotonic()
     with project.root.with_suffix(".log").open("ab") as log:
         process = subprocess.Popen(
@@ -109,21 +117,11 @@ def kill_often(project: Project, name: str, chance: random.Random) -> None:
         kill(project, name, writing(project, name), chance.uniform(0, 0.5))
 
 
-def come_back(project: Project, *targets: str) -> list[str]:
-    """Do what a person does after a kill, and return the stages that ran."""
-    done = project.run("dvc", "repro", *targets, check=False)
-    if done.returncode and "dvc.lock" in done.stderr:
-        mend_lock(project)
-        return project.repro(*targets)
-    assert done.returncode == 0, done.stderr
-    return project.ran(done.stdout)
-
-
 @pytest.mark.parametrize("name", STAGES)
 def test_a_killed_stage_ends_with_the_same_bytes_when_run_again(name, victim, built):
     kill_often(victim, name, random.Random(name))
     come_back(victim, name)
-    victim.commit()
+    victim.commit()  # so that the next kills find everything before their stage done
     assert victim.digests(victim.outs(name)) == built.digests(built.outs(name))
 
 

@@ -7,6 +7,7 @@ import typer
 from nestling.cli import one_sentence
 from nestling.commands import add
 from nestling.commands.promote import promote
+from nestling.commands.show import show
 
 app = typer.Typer(
     name="nestling",
@@ -17,6 +18,7 @@ app = typer.Typer(
 )
 app.add_typer(add.app, name="add")
 app.command()(promote)
+app.command()(show)
 
 
 @app.callback()
