@@ -23,7 +23,14 @@ import yaml
 from tests.project import REPOSITORY, Project, clone, remove
 
 STAGES = list(yaml.safe_load((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8"))["stages"])
-CHEAP = {"prepare", "generate", "curate", "balance", "report"}  # those that load no encoder: three more kills each
+SHORT = {"prepare", "generate", "curate", "balance", "report"}  # those that load no encoder: three more kills each
+CACHING = {
+    "filter": 1,
+    "mine": 1,
+    "select": 1,
+    "train": 4,
+    "evaluate": 1,
+}  # kills while embeddings or checkpoints form
 
 pytestmark = pytest.mark.slow
 
@@ -100,20 +107,20 @@ def writing(project: Project, name: str) -> Callable[[], bool]:
     return began
 
 
-def checkpointing(project: Project) -> Callable[[], bool]:
-    """Return what tells whether training has marked one more checkpoint as whole."""
-    folder = project.root / ".cache/train"
-    before = set(folder.rglob("whole"))
-    return lambda: not set(folder.rglob("whole")) <= before
+def caching(project: Project) -> Callable[[], bool]:
+    """Return what tells whether a stage has begun to write checkpoints or embeddings."""
+    folder = project.root / ".cache"
+    before = set(folder.rglob("*"))
+    return lambda: not set(folder.rglob("*")) <= before
 
 
 def kill_often(project: Project, name: str, chance: random.Random) -> None:
-    """Kill between checkpoints, at the first write and soon after, and at any time before."""
-    for _ in range(3 if name == "train" else 0):
-        kill(project, name, checkpointing(project), chance.uniform(0, 0.1))
+    """Kill at the writes into .cache, at the first output and soon after, and at any time before."""
+    for _ in range(CACHING.get(name, 0)):
+        kill(project, name, caching(project), chance.uniform(0, 0.5 if name == "train" else 0.02))
     first = kill(project, name, writing(project, name), chance.uniform(0, 0.03))
     kill(project, name, lambda: True, chance.uniform(0, first))
-    for _ in range(3 if name in CHEAP else 0):
+    for _ in range(3 if name in SHORT else 0):
         kill(project, name, writing(project, name), chance.uniform(0, 0.5))
 
 
