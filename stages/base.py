@@ -10,8 +10,9 @@ from pydantic import Field
 
 from nestling.cli import run, say
 from nestling.corpus.passages import body_of, sentences_of
+from nestling.models import fingerprint
 from nestling.params import StageParams
-from nestling.retrieval.encoders import EncoderParams, dimension, fingerprint, make_encoder, save_encoder
+from nestling.retrieval.encoders import EncoderParams, dimension, make_encoder, save_encoder
 from nestling.tables.corpus import Passage
 from nestling.tables.io import read_table, write_json
 

@@ -2,7 +2,7 @@
 
 Reads   data/filtered/queries.parquet (FoundQuery), data/mined/candidates.parquet (Candidate),
         data/prepared/pairs.parquet (SentencePair), data/queue/{records,retrieval}.parquet (ReviewRecord, QueueItem),
-        data/annotations/*.jsonl
+        data/generated/judged.parquet (Judged), data/annotations/*.jsonl
 Writes  data/curated/{queries,positives,negatives,pairs,rejected}.parquet
         (CuratedQuery, Positive, Negative, SentencePair, Rejected), reports/curation.json
 """
@@ -29,9 +29,10 @@ from nestling.review.apply import (
     rewrites,
 )
 from nestling.review.audit import Rate, false_negative_rate
+from nestling.review.calibration import calibrate
 from nestling.tables.corpus import Rejected, SentencePair
 from nestling.tables.io import read_table, write_json, write_table
-from nestling.tables.queries import FoundQuery
+from nestling.tables.queries import FoundQuery, Judged
 from nestling.tables.retrieval import Candidate
 from nestling.tables.review import CuratedQuery, Negative, Positive, QueueItem, ReviewRecord
 from nestling.tables.sieve import reasons, rejected
@@ -136,6 +137,13 @@ def false_negatives(answers: pl.DataFrame, records: pl.DataFrame, queue: pl.Data
     return false_negative_rate(audited(answers, records, queue), dict(population.iter_rows()))
 
 
+def judge_against_people(judged: pl.DataFrame, said: Judgements, params: CurateParams) -> dict[str, Any] | None:
+    """Return how the LLM's scores go with people's word on the same queries; None where no LLM judged."""
+    if judged.is_empty():
+        return None
+    return asdict(calibrate(judged, quality(said.answers, said.records), params.seed, params.replicates))
+
+
 def counts(said: Judgements, curated: Curated) -> dict[str, Any]:
     """Return how much people said and what it changed."""
     matched = said.answers.join(
@@ -180,6 +188,7 @@ def main() -> None:
     records = read_table("data/queue/records.parquet", ReviewRecord)
     queue = read_table("data/queue/retrieval.parquet", QueueItem)
     pairs = read_table("data/prepared/pairs.parquet", SentencePair)
+    judged = read_table("data/generated/judged.parquet", Judged)
     answers, broken = read_answers(ANNOTATIONS)
     earlier = read_shown_records(ANNOTATIONS).join(records, on="record_id", how="anti")
     said = Judgements(answers, pl.concat([records.select(SHOWN), earlier.select(SHOWN)]))
@@ -190,6 +199,7 @@ def main() -> None:
         "lines_left_out": reasons(broken),
         "agreement": agreement(said, params),
         "false_negative_rate": asdict(false_negatives(answers, records, queue)),
+        "llm_judge": judge_against_people(judged, said, params),
     }
     write_json(report, "reports/curation.json")
     left = (

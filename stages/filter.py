@@ -15,6 +15,7 @@ from pydantic import Field, PositiveInt
 
 from nestling.cli import run, say
 from nestling.corpus.cleaning import words
+from nestling.corpus.copying import copied_share
 from nestling.params import StageParams
 from nestling.retrieval.embeddings import EncodeParams, Encoder
 from nestling.retrieval.search import ranks
@@ -52,18 +53,6 @@ def rank_own(
     )
     ranked = rows.with_columns(rank=pl.Series(rank, dtype=pl.UInt32), score=pl.Series(score, dtype=pl.Float32))
     return ranked.sort("query_id", "rank", "passage_id").unique("query_id", keep="first", maintain_order=True)
-
-
-def copied_share(query: str, passage: str) -> float:
-    """Return the longest run of the query's words that stands in the passage, as a share of the query's words."""
-    asked, text = words(query), f" {' '.join(words(passage))} "
-    if not asked:
-        return 0.0
-    best = 0
-    for start in range(len(asked)):
-        while start + best < len(asked) and f" {' '.join(asked[start : start + best + 1])} " in text:
-            best += 1
-    return best / len(asked)
 
 
 def judge(ranked: pl.DataFrame, params: FilterParams) -> tuple[pl.DataFrame, pl.DataFrame]:

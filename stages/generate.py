@@ -1,32 +1,33 @@
 """Give every passage its queries: recorded ones, ones cut out of the text, ones written by an LLM.
 
 Reads   data/prepared/passages.parquet (Passage), data/prepared/places.parquet (Place),
-        data/prepared/recorded.parquet (RecordedQuery)
+        data/prepared/recorded.parquet (RecordedQuery), data/responses.jsonl and data/journal (answers of LLMs)
 Writes  data/generated/queries.parquet (Query), data/generated/answerable.parquet (Answerable),
-        data/generated/rejected.parquet (Rejected), reports/generate.json
+        data/generated/judged.parquet (Judged), data/generated/rejected.parquet (Rejected),
+        data/responses.jsonl (the answers that these tables rest on), reports/generate.json
 """
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
 import polars as pl
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nestling.cli import run, say
 from nestling.corpus.cleaning import one_line, words
 from nestling.corpus.ids import content_id
 from nestling.corpus.passages import body_of
-from nestling.llm.backend import ChatRequest, load_backend
+from nestling.llm.journal import Journal, take_in, write_artifact
 from nestling.params import StageParams, Strict
 from nestling.queries.extractive import ExtractiveParams, Extractor, Source
+from nestling.queries.synthetic import LlmParams, Synthetic, synthesise
 from nestling.tables.corpus import Passage, Place, RecordedQuery, Rejected
-from nestling.tables.io import read_table, write_json, write_table
-from nestling.tables.queries import Answerable, Query
+from nestling.tables.io import empty, read_table, write_json, write_table
+from nestling.tables.queries import Answerable, Judged, Query
 from nestling.tables.sieve import reasons, rejected, sieve
 
-OUT = Path("data/generated")
-INSTRUCTION = "Write one question, in the language of the text, that the text answers. Reply with the question alone."
+OUT, RESPONSES, JOURNAL = Path("data/generated"), Path("data/responses.jsonl"), Path("data/journal/answers.jsonl")
 
 
 class Recorded(Strict):
@@ -41,14 +42,13 @@ class Extractive(ExtractiveParams):
     kind: Literal["extractive"]
 
 
-class Llm(Strict):
-    """Queries written by an LLM."""
+class FromLlm(Strict):
+    """Queries written by the LLM of `generate.llm`."""
 
     kind: Literal["llm"]
-    backend: str
 
 
-SourceParams = Annotated[Recorded | Extractive | Llm, Field(discriminator="kind")]
+SourceParams = Annotated[Recorded | Extractive | FromLlm, Field(discriminator="kind")]
 SCHEMA = {"text": pl.String, "origin": pl.String, "kind": pl.String, "passage_id": pl.String}
 
 
@@ -57,6 +57,21 @@ class GenerateParams(StageParams, section="generate", shared=("seed",)):
     sources: list[SourceParams] = Field(min_length=1)
     min_words: int = Field(ge=1)  # of a query
     max_words: int = Field(ge=1)
+    llm: LlmParams  # of the source of that kind
+
+    @model_validator(mode="after")
+    def _one_llm(self) -> Self:
+        if sum(isinstance(source, FromLlm) for source in self.sources) > 1:
+            raise ValueError("sources hold more than one of kind llm: there is one generate.llm")
+        return self
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Queries of all sources, and what the LLM left beside them, if it is one."""
+
+    rows: pl.DataFrame
+    synthetic: Synthetic | None
 
 
 def from_recorded(places: pl.DataFrame, recorded: pl.DataFrame) -> pl.DataFrame:
@@ -75,27 +90,21 @@ def from_text(passages: pl.DataFrame, params: Extractive, seed: int) -> pl.DataF
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
-def from_llm(passages: pl.DataFrame, params: Llm, seed: int) -> pl.DataFrame:
-    """Return one query a passage, as the backend wrote it."""
-    backend = load_backend(params.backend)
-    requests = (
-        ChatRequest(row["passage_id"], (("system", INSTRUCTION), ("user", row["text"])), seed)
-        for row in passages.iter_rows(named=True)
-    )
-    rows = [(answer.text, "llm", "question", answer.key) for answer in backend.answer(requests)]
-    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
-
-
 def generate(
-    passages: pl.DataFrame, places: pl.DataFrame, recorded: pl.DataFrame, params: GenerateParams
-) -> pl.DataFrame:
+    passages: pl.DataFrame, places: pl.DataFrame, recorded: pl.DataFrame, params: GenerateParams, journal: Journal
+) -> Generated:
     """Return one row a query and passage that may answer it, of all sources, in their order."""
-    make: dict[type[Strict], Callable[[SourceParams], pl.DataFrame]] = {
-        Recorded: lambda _: from_recorded(places, recorded),
-        Extractive: lambda source: from_text(passages, source, params.seed),  # type: ignore[arg-type]
-        Llm: lambda source: from_llm(passages, source, params.seed),  # type: ignore[arg-type]
-    }
-    return pl.concat([make[type(source)](source) for source in params.sources])
+    rows, synthetic = [], None
+    for source in params.sources:
+        if isinstance(source, FromLlm):
+            synthetic = synthesise(passages, params.llm, params.seed, journal)
+            made = synthetic.rows.select("text", origin=pl.lit("llm"), kind="kind", passage_id="passage_id")
+        elif isinstance(source, Extractive):
+            made = from_text(passages, source, params.seed)
+        else:
+            made = from_recorded(places, recorded)
+        rows.append(made)
+    return Generated(pl.concat(rows), synthetic)
 
 
 def tidy(rows: pl.DataFrame, passages: pl.DataFrame, params: GenerateParams) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -108,9 +117,9 @@ def tidy(rows: pl.DataFrame, passages: pl.DataFrame, params: GenerateParams) -> 
     marked = rows.with_columns(text=pl.Series(texts, dtype=pl.String)).join(
         about, on="passage_id", how="left", maintain_order="left"
     )
-    # a recorded query is one query however it is written and whichever passages may answer it; any other belongs to
-    # its own passage
-    owner = pl.when(pl.col("origin") == "recorded").then(pl.lit("")).otherwise(pl.col("passage_id"))
+    # what a person or a model asks is one query however it is written and whichever passages may answer it; what is
+    # cut out of a passage belongs to that passage
+    owner = pl.when(pl.col("origin") == "extractive").then(pl.col("passage_id")).otherwise(pl.lit(""))
     same = pl.col("text").map_elements(lambda text: " ".join(words(text)) or text, return_dtype=pl.String)
     named = marked.with_columns(
         query_id=pl.struct(text=pl.when(owner == "").then(same).otherwise("text"), owner=owner).map_elements(
@@ -132,26 +141,38 @@ def tidy(rows: pl.DataFrame, passages: pl.DataFrame, params: GenerateParams) -> 
     )
 
 
-def main() -> None:
-    params = GenerateParams.load()
-    passages = read_table("data/prepared/passages.parquet", Passage)
-    recorded = read_table("data/prepared/recorded.parquet", RecordedQuery)
-    places = read_table("data/prepared/places.parquet", Place)
-    rows, out = tidy(generate(passages, places, recorded, params), passages, params)
-    queries = rows.unique("query_id", keep="first", maintain_order=True)
-    write_table(queries, OUT / "queries.parquet", Query)
-    write_table(rows.unique(["query_id", "passage_id"]), OUT / "answerable.parquet", Answerable)
-    left_out = rejected(out, "query", "query_id", detail="passage_id").sort(pl.all())
-    write_table(left_out, OUT / "rejected.parquet", Rejected)
-    report = {
+def report(queries: pl.DataFrame, rows: pl.DataFrame, left_out: pl.DataFrame, made: Generated) -> dict[str, Any]:
+    """Return the stage's figures; those under `llm.run` are of this run, all others of the tables."""
+    told: dict[str, Any] = {
         "queries": dict(sorted(queries["origin"].value_counts().iter_rows())),
         "kinds": dict(sorted(queries["kind"].value_counts().iter_rows())),
         "splits": dict(sorted(queries["split"].cast(pl.String).value_counts().iter_rows())),
         "passages_with_queries": rows["passage_id"].n_unique(),
         "rejected": reasons(left_out),
     }
-    write_json(report, "reports/generate.json")
-    say(f"generate: {queries.height} queries for {rows['passage_id'].n_unique()} passages {report['queries']}")
+    return told | ({"llm": made.synthetic.report} if made.synthetic else {})
+
+
+def main() -> None:
+    params = GenerateParams.load()
+    passages = read_table("data/prepared/passages.parquet", Passage)
+    recorded = read_table("data/prepared/recorded.parquet", RecordedQuery)
+    places = read_table("data/prepared/places.parquet", Place)
+    with Journal(JOURNAL) as journal:
+        take_in(RESPONSES, journal)
+        made = generate(passages, places, recorded, params, journal)
+        write_artifact(journal, made.synthetic.used if made.synthetic else (), RESPONSES)
+    rows, out = tidy(made.rows, passages, params)
+    queries = rows.unique("query_id", keep="first", maintain_order=True)
+    write_table(queries, OUT / "queries.parquet", Query)
+    write_table(rows.unique(["query_id", "passage_id"]), OUT / "answerable.parquet", Answerable)
+    write_table(made.synthetic.judged if made.synthetic else empty(Judged), OUT / "judged.parquet", Judged)
+    by_llm = made.synthetic.left_out if made.synthetic else empty(Rejected)
+    left_out = pl.concat([rejected(out, "query", "query_id", detail="passage_id"), by_llm]).sort(pl.all())
+    write_table(left_out, OUT / "rejected.parquet", Rejected)
+    told = report(queries, rows, left_out, made)
+    write_json(told, "reports/generate.json")
+    say(f"generate: {queries.height} queries for {rows['passage_id'].n_unique()} passages {told['queries']}")
 
 
 if __name__ == "__main__":

@@ -18,8 +18,9 @@ from sentence_transformers import SentenceTransformer
 
 from nestling.cli import run, say
 from nestling.errors import UserError
+from nestling.models import fingerprint
 from nestling.params import StageParams
-from nestling.retrieval.encoders import Precision, check_dims, fingerprint, load_encoder, save_encoder
+from nestling.retrieval.encoders import Precision, check_dims, load_encoder, save_encoder
 from nestling.retrieval.static import StaticBag
 from nestling.tables.corpus import Passage
 from nestling.tables.io import read_table, write_json

@@ -6,6 +6,7 @@ import typer
 
 from nestling.cli import one_sentence
 from nestling.commands import add
+from nestling.commands.doctor import doctor
 from nestling.commands.promote import promote
 from nestling.commands.show import show
 
@@ -17,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(add.app, name="add")
+app.command()(doctor)
 app.command()(promote)
 app.command()(show)
 

@@ -1,10 +1,40 @@
-"""What an LLM is to the pipeline: requests in, answers out as they finish. The engines are entries of one registry."""
+"""What an LLM is to the pipeline: chat requests in, answers out as they finish."""
 
-from collections.abc import Callable, Iterable, Iterator
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
-from nestling.errors import UserError
+from pydantic import Field, PositiveInt
+
+from nestling.params import Strict
+
+Finish = Literal["stop", "length", "error"]
+
+
+class ModelParams(Strict):
+    """Which LLM, at a version that cannot move.
+
+    `revision` is the commit (40 digits) of a model on the hub, the fingerprint (64 digits) of a local folder, or, of a
+    model that only a server knows, whatever its owner calls the version.
+    """
+
+    name: str = Field(min_length=1)
+    revision: str
+
+    @property
+    def identity(self) -> str:
+        """What stands for the model in the response cache: a folder is the same model wherever it lies."""
+        return self.revision if len(self.revision) == 64 else f"{self.name}@{self.revision}"
+
+
+class SamplingParams(Strict):
+    """How answers are drawn."""
+
+    temperature: float = Field(ge=0, le=2)
+    top_p: float = Field(gt=0, le=1)
+    max_tokens: PositiveInt  # of an answer
 
 
 @dataclass(frozen=True)
@@ -15,54 +45,75 @@ class ChatRequest:
         key: the caller's name for it; comes back with the answer.
         messages: (role, content) pairs; content is plain text, never a template.
         seed: of the sampling.
+        schema: the JSON schema that the answer must obey, as canonical JSON.
+        sampling: how the answer is drawn.
     """
 
     key: str
     messages: tuple[tuple[str, str], ...]
     seed: int
+    schema: str
+    sampling: SamplingParams
+
+    def digest(self, model: ModelParams) -> str:
+        """Return the key of the response cache: everything that decides the answer, and nothing else."""
+        decides = [model.identity, self.messages, self.sampling.model_dump(), self.schema, self.seed]
+        return hashlib.sha256(canonical(decides).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class ChatAnswer:
-    """What came back for a request; `text` is data and is trusted in nothing."""
+    """What came back for a request.
+
+    Attributes:
+        key: of the request.
+        text: the answer; it is data and is trusted in nothing.
+        finish: `stop` where the model ended by itself, `length` where `max_tokens` did.
+        prompt_tokens, completion_tokens: as the engine counted them.
+        cached_tokens: how many of the prompt's tokens came from the engine's prefix cache.
+    """
 
     key: str
     text: str
+    finish: Finish
     prompt_tokens: int
     completion_tokens: int
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class ChatRefusal:
+    """A request that this model can never answer; it is not kept in the response cache.
+
+    Attributes:
+        key: of the request.
+        reason: `passage_too_long` where the prompt does not fit the context, `special_token` where a text holds a
+            token that the chat format reserves, `turned_down` where a server will not hear of it (a content filter).
+        detail: the numbers behind it.
+    """
+
+    key: str
+    reason: Literal["passage_too_long", "special_token", "turned_down"]
+    detail: str
+
+
+Outcome = ChatAnswer | ChatRefusal
 
 
 class Backend(Protocol):
-    """An LLM."""
+    """An LLM that is ready to answer."""
 
-    name: str
+    def answer(self, requests: Iterable[ChatRequest]) -> Iterator[Outcome]:
+        """Yield one outcome a request, in whatever order they finish; requests are drawn as they can be worked on.
 
-    def answer(self, requests: Iterable[ChatRequest]) -> Iterator[ChatAnswer]:
-        """Yield one answer a request, in whatever order they finish."""
+        Raises:
+            UserError: the engine or the server ended, with what to do; outcomes that were yielded stand.
+        """
 
-
-class EchoBackend:
-    """Answers with the first words of the last message: no model, for trying a pipeline out and for tests."""
-
-    name = "echo"
-
-    def answer(self, requests: Iterable[ChatRequest]) -> Iterator[ChatAnswer]:
-        """Yield one answer a request, in their order."""
-        for request in requests:
-            said = request.messages[-1][1].split()
-            answer = said[:12]
-            yield ChatAnswer(request.key, " ".join(answer), len(said), len(answer))
+    def close(self) -> None:
+        """Free what the engine holds."""
 
 
-BACKENDS: dict[str, Callable[[], Backend]] = {"echo": EchoBackend}
-
-
-def load_backend(name: str) -> Backend:
-    """Return the backend of that name.
-
-    Raises:
-        UserError: there is none.
-    """
-    if name not in BACKENDS:
-        raise UserError(f"there is no LLM backend {name!r}: choose one of {', '.join(sorted(BACKENDS))}")
-    return BACKENDS[name]()
+def canonical(tree: Any) -> str:
+    """Return the one JSON text of a tree in which the order of keys means something (a schema's properties)."""
+    return json.dumps(tree, ensure_ascii=False, separators=(",", ":"))

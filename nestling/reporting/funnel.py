@@ -73,7 +73,8 @@ def _corpus_steps(tables: Tables, documents: int) -> tuple[Step, Step]:
 
 
 def _query_steps(tables: Tables) -> tuple[Step, Step, Step]:
-    unfit = reasons(tables.ungenerated.unique(["item", "item_id", "reason"]))
+    queries = tables.ungenerated.filter(pl.col("item") == "query")  # not the passages that an LLM had no answer for
+    unfit = reasons(queries.unique(["item_id", "reason"]))
     written, found = tables.written.height, tables.found.height
     bad = _by_reason(tables.uncurated, "query")
     return (

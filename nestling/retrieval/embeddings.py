@@ -20,8 +20,9 @@ from sentence_transformers import SentenceTransformer
 from tqdm import tqdm
 
 from nestling.errors import UserError
+from nestling.models import fingerprint
 from nestling.params import Strict
-from nestling.retrieval.encoders import DTYPES, Precision, code_version, dimension, fingerprint, load_encoder
+from nestling.retrieval.encoders import DTYPES, Precision, code_version, dimension, load_encoder
 
 CACHE = Path(".cache/embeddings")
 _SHARD = 16_384  # texts encoded between two writes: what a kill can cost

@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal
 import sentence_transformers
 import torch
 import transformers
-from huggingface_hub import snapshot_download
 from pydantic import Field, PositiveInt
 from sentence_transformers import SentenceTransformer
 
 from nestling.errors import UserError
+from nestling.models import fetch, fingerprint
 from nestling.params import Strict
 from nestling.retrieval.static import CODE, Features, StaticBag, build_static
 
@@ -23,7 +23,6 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 DIMS = "matryoshka.json"
 View = Annotated[str, Field(pattern=r"^(word|prefix[1-9]|gram[1-9])$")]
 _OURS = f"{StaticBag.__module__}.{StaticBag.__qualname__}"
-_WANTED = ["*.json", "*.txt", "*.model", "*.safetensors"]  # of a repository on the hub: no pickles, no code
 _PICKLED = ("pytorch_model*.bin", "adapter_model*.bin")
 
 
@@ -92,23 +91,11 @@ def make_encoder(
             )
         model = load_encoder(params.folder)
     else:
-        model = _from_hub(params)
+        model = load_encoder(fetch(params.model, params.revision, "base.encoder"))
     if not isinstance(model[0], StaticBag):  # a bag has no limit
         model.max_seq_length = min(params.max_tokens, model.max_seq_length or params.max_tokens)
     model.prompts = prompts
     return model
-
-
-def _from_hub(params: HubParams) -> SentenceTransformer:
-    try:
-        folder = snapshot_download(params.model, revision=params.revision, allow_patterns=_WANTED)
-    except (OSError, ValueError) as error:
-        why = " ".join(str(error).split())[:300]
-        raise UserError(
-            f"base.encoder: {params.model} at {params.revision[:12]} cannot be fetched from the hub ({why}): check "
-            "name, revision and network, or bring the model as a folder (kind: path)"
-        ) from None
-    return load_encoder(folder)
 
 
 def _assemble(bag: StaticBag, prompts: dict[str, str]) -> SentenceTransformer:
@@ -220,14 +207,4 @@ def code_version(model: SentenceTransformer) -> str:
     if isinstance(model[0], StaticBag):
         for file in CODE:
             digest.update(file.read_bytes())
-    return digest.hexdigest()
-
-
-def fingerprint(folder: Path) -> str:
-    """Return the SHA-256 of everything in an encoder's folder that decides its vectors (all but the model card)."""
-    digest = hashlib.sha256()
-    for file in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".md"):
-        digest.update(file.relative_to(folder).as_posix().encode() + b"\0")
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()

@@ -23,6 +23,19 @@ class Answerable(dy.Schema):
     passage_id = dy.String(primary_key=True)
 
 
+class Judged(dy.Schema):
+    """A query as an LLM graded it beside the passage that it was written for, from 0 to 4."""
+
+    text = dy.String(primary_key=True)
+    passage_id = dy.String(primary_key=True)
+    answerable = dy.UInt8(max=4)  # from the passage alone
+    specific = dy.UInt8(max=4)
+    fluent = dy.UInt8(max=4)
+    language = dy.UInt8(max=4)  # in the passage's
+    judge_score = dy.Float64(min=0.0, max=1.0)  # geometric mean of the grades
+    judge = dy.String()  # identity of the model
+
+
 class FoundQuery(Query):
     """A query whose own passage the current encoder found."""
 

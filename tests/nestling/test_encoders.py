@@ -12,13 +12,13 @@ import torch
 from pydantic import ValidationError
 
 from nestling.errors import UserError
+from nestling.models import fingerprint
 from nestling.retrieval.encoders import (
     HubParams,
     PathParams,
     StaticParams,
     check_dims,
     dimension,
-    fingerprint,
     load_encoder,
     make_encoder,
     save_encoder,
@@ -200,7 +200,7 @@ def said(tmp_path_factory):
 
 def test_without_network_the_hub_gives_one_sentence(said):
     assert said["absent"].startswith(f"base.encoder: house/absent at {REVISION[:12]} cannot be fetched from the hub (")
-    assert said["absent"].endswith("check name, revision and network, or bring the model as a folder (kind: path)")
+    assert said["absent"].endswith("check name, revision and network, or bring the model as a folder")
 
 
 def test_a_model_of_the_hub_is_loaded_from_what_was_fetched(said):

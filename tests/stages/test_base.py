@@ -5,7 +5,8 @@ import pytest
 import yaml
 
 from nestling.errors import UserError
-from nestling.retrieval.encoders import dimension, fingerprint, load_encoder
+from nestling.models import fingerprint
+from nestling.retrieval.encoders import dimension, load_encoder
 from nestling.tables.corpus import SPLITS, Passage
 from nestling.tables.io import write_table
 from stages.base import OUT, BaseParams, main

@@ -6,17 +6,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
 
-from nestling.corpus.cleaning import words
 from nestling.errors import UserError
 from nestling.retrieval.embeddings import EncodeParams, Encoder
 from nestling.retrieval.encoders import StaticParams, make_encoder, save_encoder
 from nestling.tables.corpus import Passage
 from nestling.tables.io import check, empty, read_table, write_table
 from nestling.tables.queries import Answerable, FoundQuery, LostQuery, Query
-from stages.filter import FilterParams, copied_share, judge, main, rank_own
+from stages.filter import FilterParams, judge, main, rank_own
 
 ENCODE = EncodeParams(device="cpu", precision="fp32", batch_size=8)
 TEXTS = {
@@ -102,35 +99,6 @@ def test_a_query_that_is_lost_is_nobodys_original():
 
 def test_queries_without_words_are_alike_only_if_equal():
     assert judged(("?", "x", 1, 0.0), ("!", "x", 1, 0.0), ("?", "x", 2, 0.0)) == ["", "", "duplicate"]
-
-
-@pytest.mark.parametrize(
-    ("query", "share"),
-    [
-        ("il mulino macina il grano", 1.0),
-        ("Il MULINO, macina!", 1.0),
-        ("mulino il macina", 1 / 3),
-        ("quando il mulino macina", 3 / 4),
-        ("mulin", 0.0),
-        ("lino macina", 1 / 2),
-        ("?", 0.0),
-        ("", 0.0),
-    ],
-)
-def test_copied_share_is_the_longest_run_of_whole_words(query, share):
-    assert copied_share(query, TEXTS[A]) == pytest.approx(share)
-
-
-parts = st.lists(st.sampled_from(["il", "mulino", "pane", "e"]), max_size=7).map(" ".join)
-
-
-@given(parts, parts)
-def test_copied_share_is_what_trying_every_run_gives(query, passage):
-    asked, text = words(query), f" {passage} "
-    runs = [
-        j - i for i in range(len(asked)) for j in range(i + 1, len(asked) + 1) if f" {' '.join(asked[i:j])} " in text
-    ]
-    assert copied_share(query, passage) == max(runs, default=0) / max(len(asked), 1)
 
 
 @pytest.fixture(scope="module")

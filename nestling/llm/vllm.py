@@ -1,0 +1,266 @@
+"""vLLM, loaded by this process: requests are handed in as there is room, answers come out as they finish.
+
+On a CPU the engine runs inside this process; on GPUs it runs in processes of its own, which end with this one.
+"""
+
+import importlib.metadata
+import importlib.util
+import itertools
+import logging
+import os
+import re
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, PositiveInt, ValidationError
+
+from nestling.errors import UserError
+from nestling.llm.backend import ChatAnswer, ChatRefusal, ChatRequest, Finish, ModelParams, Outcome
+from nestling.llm.weights import check_length, check_memory, free_memory, locate, needed_bytes
+from nestling.params import Strict
+
+_FINISH: dict[str, Finish] = {"stop": "stop", "length": "length"}
+_EVERYWHERE = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+_ON_CPU = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
+_WATCH_EVERY = 1.0  # seconds
+
+
+class VllmParams(Strict):
+    """The engine; its answers also depend on dtype and quantization, which the response cache does not know."""
+
+    kind: Literal["vllm"]
+    dtype: Literal["auto", "bfloat16", "float16", "float32"]
+    quantization: str  # of a model that is not quantised yet, by vLLM's name (fp8, ...); none: as the model is stored
+    max_model_len: PositiveInt  # tokens of a prompt and its answer together
+    tensor_parallel: PositiveInt  # GPUs that share the model
+    memory: float = Field(gt=0, le=1)  # share of each GPU's; on a CPU, of what is free besides the weights
+    in_flight: PositiveInt  # requests in the engine at once: fewer starve it, and a kill costs those that it works on
+
+
+class VllmBackend:
+    """An engine of vLLM."""
+
+    def __init__(self, model: ModelParams, params: VllmParams) -> None:
+        """Load the engine, which takes from seconds to minutes.
+
+        Raises:
+            UserError: vLLM is missing, the model cannot be had, or vLLM cannot load it.
+        """
+        if importlib.util.find_spec("vllm") is None:
+            raise UserError(
+                "generate.llm.backend: vLLM is not installed: with a GPU "
+                "`pip install -c constraints.txt -e '.[vllm]'`, without one `make engine` (docs/llm.md)"
+            )
+        folder = locate(model)
+        check_length(folder, params.max_model_len)
+        self._params = params
+        self._serial = itertools.count()
+        self._llm = _load(folder, model, params)
+        self._tokenizer = self._llm.get_tokenizer()
+        self._reserved = _reserved(self._tokenizer)
+
+    def answer(self, requests: Iterable[ChatRequest]) -> Iterator[Outcome]:
+        """Yield one outcome a request as they finish; what is still in the engine when the caller stops is aborted.
+
+        Raises:
+            UserError: the engine ended, or the model's chat template refuses the roles of the messages.
+        """
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        engine, waiting = self._llm.llm_engine, iter(requests)
+        asked: dict[str, str] = {}  # the engine's id of a request in it -> key
+        try:
+            while True:
+                yield from self._fill(waiting, asked)
+                if not asked:
+                    return
+                for output in engine.step():
+                    yield _answer(asked.pop(output.request_id), output)
+        except EngineDeadError:
+            asked.clear()
+            raise UserError(
+                "vLLM's engine ended (its lines above may say why; a machine out of memory ends it without a word): "
+                "answers so far are kept; run again"
+            ) from None
+        finally:
+            if asked:
+                engine.abort_request(list(asked))
+
+    def _fill(self, waiting: Iterator[ChatRequest], asked: dict[str, str]) -> Iterator[ChatRefusal]:
+        while len(asked) < self._params.in_flight and (request := next(waiting, None)):
+            prompt = self._prompt(request)
+            if isinstance(prompt, ChatRefusal):
+                yield prompt
+                continue
+            (rendered,) = self._llm.renderer.render_cmpl([{"prompt_token_ids": prompt}])
+            name = str(next(self._serial))
+            self._llm.llm_engine.add_request(name, rendered, _sampling(request))
+            asked[name] = request.key
+
+    def _prompt(self, request: ChatRequest) -> list[int] | ChatRefusal:
+        for _, content in request.messages:
+            if found := self._reserved.search(content):
+                return ChatRefusal(request.key, "special_token", f"a text holds {found[0]}")
+        tokens = self._tokens(request)
+        room = self._params.max_model_len - request.sampling.max_tokens
+        if len(tokens) > room:
+            return ChatRefusal(request.key, "passage_too_long", f"{len(tokens)} tokens of prompt, room for {room}")
+        return tokens
+
+    def _tokens(self, request: ChatRequest) -> list[int]:
+        from jinja2 import TemplateError
+
+        messages = [{"role": role, "content": content} for role, content in request.messages]
+        try:
+            text = self._tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=True, enable_thinking=False
+            )
+        except TemplateError as error:
+            roles = ", ".join(role for role, _ in request.messages)
+            raise UserError(f"the model's chat template refuses {roles} ({error}): choose another model") from None
+        return list(self._tokenizer.encode(text, add_special_tokens=False, verbose=False))
+
+    def close(self) -> None:
+        """End the engine and free its memory; the second time does nothing."""
+        if self._llm is not None:
+            self._llm.llm_engine.engine_core.shutdown()
+            self._llm = None
+            _free()
+
+
+def _load(folder: Path, model: ModelParams, params: VllmParams) -> Any:
+    on_cpu = _is_for_cpus()
+    _set_environment(_EVERYWHERE | (_ON_CPU if on_cpu else {}))
+    engine = _engine()
+    _check_quantization(params.quantization)
+    needed, free = needed_bytes(folder, params.dtype), free_memory(params.tensor_parallel)
+    if params.quantization == "none":  # else vLLM makes the weights smaller while it loads them
+        check_memory(needed, free)
+    options = _of_cpu(params, free - needed) if on_cpu else _of_gpu(params)
+    try:
+        llm = engine(**_options(folder, params), **options)
+    except (ValueError, RuntimeError, OSError) as error:
+        _free()
+        raise UserError(
+            f"generate.llm.backend: vLLM cannot load {model.name} ({_reason(error)}): change the model, dtype, "
+            "quantization, max_model_len or memory (gpu_memory_utilization in vLLM's words)"
+        ) from error
+    _watch(llm.llm_engine.engine_core)
+    return llm
+
+
+def _engine() -> Any:
+    try:
+        from vllm import LLM
+    except (ImportError, OSError, RuntimeError) as error:
+        raise UserError(
+            f"generate.llm.backend: vLLM is installed but cannot be imported ({_reason(error)}): install it as "
+            "docs/llm.md says"
+        ) from error
+    return LLM
+
+
+def _options(folder: Path, params: VllmParams) -> dict[str, Any]:
+    return {
+        "model": str(folder),
+        "tokenizer": str(folder),
+        "tokenizer_mode": "hf",
+        "config_format": "hf",
+        "load_format": "safetensors",
+        "trust_remote_code": False,
+        "language_model_only": True,
+        "dtype": params.dtype,
+        "quantization": None if params.quantization == "none" else params.quantization,
+        "max_model_len": params.max_model_len,
+        "enable_prefix_caching": True,
+        "structured_outputs_config": {"backend": "guidance", "disable_any_whitespace": True},
+        "disable_log_stats": True,
+        "use_tqdm_on_load": False,
+    }
+
+
+def _watch(client: Any) -> None:
+    """Wake a client whose engine's process was killed (by a machine out of memory, say): vLLM's waits for ever."""
+    from vllm.v1.engine.exceptions import EngineDeadError
+
+    def watch() -> None:
+        while not client.resources.engine_dead:
+            time.sleep(_WATCH_EVERY)
+        client.outputs_queue.put_nowait(EngineDeadError())
+
+    if hasattr(client, "outputs_queue"):  # else the engine lives and dies with this process
+        threading.Thread(target=watch, name="engine-watch", daemon=True).start()
+
+
+def _is_for_cpus() -> bool:
+    try:
+        return "cpu" in importlib.metadata.version("vllm")
+    except importlib.metadata.PackageNotFoundError:
+        return True  # the distribution is called vllm-cpu
+
+
+def _set_environment(wanted: dict[str, str]) -> None:
+    told = os.environ.get("NESTLING_LOG", "").upper()
+    level = told if told in ("INFO", "DEBUG") else "ERROR"
+    logging.getLogger("torch._library.triton").setLevel(level)  # says that a CPU has no Triton
+    for name, value in (wanted | {"VLLM_LOGGING_LEVEL": level}).items():
+        os.environ.setdefault(name, value)
+
+
+def _check_quantization(name: str) -> None:
+    from vllm.model_executor.layers.quantization import DEPRECATED_QUANTIZATION_METHODS, QUANTIZATION_METHODS
+
+    known = sorted({"none", *QUANTIZATION_METHODS} - {*DEPRECATED_QUANTIZATION_METHODS})
+    if name not in known:
+        raise UserError(f"generate.llm.backend: quantization is {name!r}; vLLM knows {', '.join(known)}")
+
+
+def _of_cpu(params: VllmParams, free: int) -> dict[str, Any]:
+    return {
+        "enforce_eager": True,  # else a C++ compiler is needed
+        "enable_chunked_prefill": False,  # with a seed for each request it breaks vLLM's sampler on CPUs
+        "kv_cache_memory_bytes": int(free * params.memory),
+    }
+
+
+def _of_gpu(params: VllmParams) -> dict[str, Any]:
+    return {"gpu_memory_utilization": params.memory, "tensor_parallel_size": params.tensor_parallel}
+
+
+def _reserved(tokenizer: Any) -> re.Pattern[str]:
+    added = (token.content for token in tokenizer.added_tokens_decoder.values() if token.special)
+    tokens = {*tokenizer.all_special_tokens, *added} - {""}
+    return re.compile("|".join(re.escape(token) for token in sorted(tokens, key=len, reverse=True)) or "(?!)")
+
+
+def _sampling(request: ChatRequest) -> Any:
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
+
+    return SamplingParams(
+        **request.sampling.model_dump(),
+        seed=request.seed,
+        structured_outputs=StructuredOutputsParams(json=request.schema),
+        output_kind=RequestOutputKind.FINAL_ONLY,
+    )
+
+
+def _answer(key: str, output: Any) -> ChatAnswer:
+    (said,) = output.outputs
+    counts = len(output.prompt_token_ids), len(said.token_ids), output.num_cached_tokens or 0
+    return ChatAnswer(key, said.text, _FINISH.get(said.finish_reason, "error"), *counts)
+
+
+def _reason(error: Exception) -> str:
+    told = str(error.errors()[0]["msg"]) if isinstance(error, ValidationError) else str(error)
+    lines = [line.strip() for line in told.splitlines() if line.strip()] or [type(error).__name__]
+    return lines[0].removeprefix("Value error, ")[:200]
+
+
+def _free() -> None:
+    from vllm.distributed import cleanup_dist_env_and_memory
+
+    cleanup_dist_env_and_memory()

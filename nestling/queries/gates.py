@@ -1,0 +1,153 @@
+"""Gates that a query written by an LLM passes before it is taken for one; each that fails goes out with its reason.
+
+Judges a query by its own words, by its passage and by the other queries. Whether its passage answers it is for the
+judge, whether it can be found for the round trip.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+
+import polars as pl
+from pydantic import Field, PositiveInt
+
+from nestling.corpus.cleaning import folded_words
+from nestling.corpus.copying import copied_share
+from nestling.corpus.language import best_language
+from nestling.params import Strict
+from nestling.tables.sieve import sieve
+
+# special tokens of chats and tokenizers, and tags; also as a model copies them from a prompt, where a blank follows
+# the bracket. A lone < or >, an arrow or [UE] is ordinary text.
+_MARKUP = "|".join(
+    (
+        r"<\s?[|｜]\w",  # <|im_end|>
+        r"\w[|｜]\s?>",
+        r"<[!?]",  # <!-- -->, <?xml
+        r"<\s?/",  # </s>
+        r"<[\pL_][^<>]*>",  # <testo>, <start_of_turn>, <<SYS>>
+        r"<\s[\pL_]([^<>]*[^<>\s])?>",
+        r"<0x[0-9A-F]{2}>",
+        r"\[\s?/?[a-z]?[A-Z][A-Z_]{2,}\]",  # [INST], [/INST], [gMASK]
+    )
+)
+_WORD = r"\S*\w\S*"  # between blanks: a lone dash or question mark is none
+_WORD_OF_LETTERS = r"\S*\pL\S*"
+_BATCH = 4096  # queries of which lingua says at once how likely each of its languages is
+
+
+class GateParams(Strict):
+    """When a query is refused."""
+
+    min_language_share: float = Field(ge=0, le=1)  # probability of the passage's language
+    language_from_words: PositiveInt  # queries of fewer words with letters are in no language for sure
+    max_copied: float = Field(ge=0, le=1)  # longest run of the query's words in the passage, as a share of the query
+    copied_from_words: PositiveInt  # queries shorter than this may be copied: a name is a good query
+    near_duplicate: float = Field(gt=0, le=1)  # Jaccard similarity of words with an earlier query of the same passage
+    max_passages: PositiveInt  # the same words asked of more passages than that single out none
+
+
+def gate(
+    rows: pl.DataFrame,
+    passages: pl.DataFrame,
+    refers: Mapping[str, Sequence[str]],
+    bounds: Mapping[str, tuple[int, int]],
+    params: GateParams,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Split queries into those that stay and those that go.
+
+    Args:
+        rows: text (cleaned, one line), kind, passage_id, position (in the answer), in any order.
+        passages: passage_id, text, language; each passage of `rows` once.
+        refers: by language, regular expressions, whatever the case, of queries that point at the passage as a text.
+        bounds: by kind, the fewest and the most words of a query.
+        params: of the gates.
+
+    Returns:
+        The rows that stay and, with a column `reason`, the rows that go; both by passage and position. A row that
+        goes for another reason makes no other row a duplicate.
+    """
+    measured = _measured(rows, passages, refers, params)
+    words, fewest, most = pl.col("words"), *(_bound(bounds, end) for end in (0, 1))
+    single, out = sieve(
+        measured,
+        {
+            "empty": pl.col("folded").str.len_chars() > 0,
+            "markup": ~pl.col("text").str.contains(_MARKUP),
+            "too_short": words >= fewest,
+            "too_long": words <= most,
+            "refers_to_text": ~pl.col("refers"),
+            "wrong_language": pl.col("share") >= params.min_language_share,
+            "copied": pl.col("copied") <= params.max_copied,
+            "not_specific": pl.col("passage_id").n_unique().over("folded") <= params.max_passages,
+        },
+    )
+    repeats = pl.Series("repeats", _repeats(single, params.near_duplicate), dtype=pl.Boolean)
+    kept, doubled = sieve(single.with_columns(repeats), {"duplicate": ~pl.col("repeats")})
+    gone = pl.concat([out, doubled.drop("repeats")]).sort("passage_id", "position", "kind", "text")
+    return kept.select(rows.columns), gone.select(*rows.columns, "reason")
+
+
+def _measured(
+    rows: pl.DataFrame, passages: pl.DataFrame, refers: Mapping[str, Sequence[str]], params: GateParams
+) -> pl.DataFrame:
+    """Return the rows in order with what the gates look at; share and copied are harmless where nobody looks."""
+    ordered = rows.sort("passage_id", "position", "kind", "text").join(
+        passages.select("passage_id", "language", passage="text"),
+        on="passage_id",
+        how="left",
+        maintain_order="left",
+        validate="m:1",
+    )
+    sized = ordered.with_columns(
+        words=pl.col("text").str.count_matches(_WORD),
+        folded=pl.Series([" ".join(folded_words(text)) for text in ordered["text"]], dtype=pl.String),
+        spoken=pl.col("text").str.count_matches(_WORD_OF_LETTERS) >= params.language_from_words,
+    )
+    copyable = pl.col("words") >= params.copied_from_words
+    return sized.with_columns(
+        pl.Series("refers", _refer(sized, refers), dtype=pl.Boolean),
+        pl.Series("share", _shares(sized), dtype=pl.Float64),
+        pl.Series("copied", _copied(sized.select("text", "passage", copyable=copyable)), dtype=pl.Float64),
+    )
+
+
+def _bound(bounds: Mapping[str, tuple[int, int]], end: int) -> pl.Expr:
+    of_kind = {kind: both[end] for kind, both in bounds.items()}
+    return pl.col("kind").replace_strict(of_kind, return_dtype=pl.Int64)
+
+
+def _refer(rows: pl.DataFrame, refers: Mapping[str, Sequence[str]]) -> list[bool]:
+    patterns = {code: [re.compile(text, re.IGNORECASE) for text in texts] for code, texts in refers.items()}
+    return [
+        any(pattern.search(text) for pattern in patterns[code])
+        for text, code in rows.select("text", "language").iter_rows()
+    ]
+
+
+def _shares(rows: pl.DataFrame) -> list[float]:
+    """Return the probability of the passage's language, of the queries that are long enough to be in any."""
+    shares = [1.0] * rows.height
+    asked = rows.with_row_index("place").filter("spoken")
+    for (code,), of_code in asked.group_by("language"):
+        for part in of_code.iter_slices(_BATCH):
+            found = best_language(part["text"].to_list(), [str(code)])
+            for place, (_, share) in zip(part["place"], found, strict=True):
+                shares[place] = share
+    return shares
+
+
+def _copied(rows: pl.DataFrame) -> list[float]:
+    return [copied_share(text, passage) if copyable else 0.0 for text, passage, copyable in rows.iter_rows()]
+
+
+def _repeats(rows: pl.DataFrame, near: float) -> Iterator[bool]:
+    """Say of each query whether one before it that stays asks the same of the same passage, in almost its words."""
+    for _, of_passage in groupby(rows.select("passage_id", "folded").iter_rows(), key=lambda row: row[0]):
+        earlier: list[set[str]] = []
+        for _, folded in of_passage:
+            asked = set(folded.split(" "))
+            again = any(len(asked & other) / len(asked | other) >= near for other in earlier)
+            if not again:
+                earlier.append(asked)
+            yield again

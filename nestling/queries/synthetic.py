@@ -1,0 +1,179 @@
+"""The LLM as a source of queries: written, gated, judged; every query and passage that goes leaves its reason."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from nestling.cli import say
+from nestling.corpus.cleaning import one_line
+from nestling.corpus.ids import content_id
+from nestling.llm.asking import Llm
+from nestling.llm.backend import ModelParams
+from nestling.llm.forms import Replies
+from nestling.llm.journal import Journal
+from nestling.llm.meter import Meter
+from nestling.llm.registry import BackendParams, open_backend
+from nestling.params import Strict
+from nestling.queries.gates import GateParams, gate
+from nestling.queries.judging import AnyJudge, JudgeParams, OtherJudge, WriterJudge, grade_queries
+from nestling.queries.templates import load_template
+from nestling.queries.writing import WritingParams, write_queries
+from nestling.tables.corpus import Rejected
+from nestling.tables.io import empty
+from nestling.tables.queries import Judged
+from nestling.tables.sieve import rejected, sieve
+
+Queries = Replies[list[tuple[str, str]]]
+ROWS = {"text": pl.String, "kind": pl.String, "passage_id": pl.String, "position": pl.UInt32}
+
+
+class LlmParams(Strict):
+    """An LLM that writes queries, the gates that they pass, and who judges them."""
+
+    model: ModelParams
+    backend: BackendParams
+    writing: WritingParams
+    gates: GateParams
+    judge: AnyJudge
+
+
+@dataclass(frozen=True)
+class Synthetic:
+    """What the LLM gave.
+
+    Attributes:
+        rows: text, kind, passage_id of the queries that stay.
+        judged: Judged rows: all queries that were judged, whether they stay or not.
+        left_out: Rejected rows: queries with the gate that stopped them, passages without an answer in form.
+        used: digests of the requests on whose answers all this rests.
+        report: figures.
+    """
+
+    rows: pl.DataFrame
+    judged: pl.DataFrame
+    left_out: pl.DataFrame
+    used: set[str]
+    report: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    kept: pl.DataFrame
+    below: pl.DataFrame
+    judged: pl.DataFrame
+    used: set[str]
+    report: dict[str, Any]
+
+
+def synthesise(passages: pl.DataFrame, params: LlmParams, seed: int, journal: Journal) -> Synthetic:
+    """Have an LLM write and, where wanted, judge the queries of all passages.
+
+    Args:
+        passages: passage_id, text, language.
+        params: of the LLM, the gates and the judge.
+        seed: of the draws.
+        journal: the response cache.
+
+    Raises:
+        UserError: a language has no template, a model cannot be had, or it ended; answers so far are kept.
+    """
+    meter = Meter()
+    verdict = None
+    with _llm(params.model, params.backend, journal, meter) as writer:
+        replies = write_queries(writer, passages, params.writing, seed)
+        passed, stopped = _gate(replies, passages, params)
+        if isinstance(params.judge, WriterJudge):
+            verdict = _judge(writer, passed, passages, params.judge, seed)
+    if isinstance(params.judge, OtherJudge):  # loaded now that the writer has left the memory
+        with _llm(params.judge.model, params.judge.backend, journal, meter) as other:
+            verdict = _judge(other, passed, passages, params.judge, seed)
+    kept, below = (verdict.kept, verdict.below) if verdict else (passed, empty(Rejected))
+    say(f"llm: {meter.sentence()}")
+    report = _report(params.model, replies, kept, passages) | ({"judge": verdict.report} if verdict else {})
+    return Synthetic(
+        rows=kept.select("text", "kind", "passage_id"),
+        judged=verdict.judged if verdict else empty(Judged),
+        left_out=pl.concat([_failed(replies), stopped, below]),
+        used=writer.used | (verdict.used if verdict else set()),
+        report=report | {"run": meter.report()},
+    )
+
+
+def _llm(model: ModelParams, backend: BackendParams, journal: Journal, meter: Meter) -> Llm:
+    return Llm(model, lambda: open_backend(model, backend), journal, meter)
+
+
+def _gate(replies: Queries, passages: pl.DataFrame, params: LlmParams) -> tuple[pl.DataFrame, pl.DataFrame]:
+    answers = [
+        (_settled(text), kind, passage_id, position)
+        for passage_id, queries in sorted(replies.good.items())
+        for position, (kind, text) in enumerate(queries)
+    ]
+    rows = pl.DataFrame(answers, schema=ROWS, orient="row")
+    refers = {code: load_template(code).refers_to_text for code in passages["language"].unique()}
+    bounds = {str(kind): (of_kind.min_words, of_kind.max_words) for kind, of_kind in params.writing.kinds.items()}
+    kept, stopped = gate(rows, passages, refers, bounds, params.gates)
+    return kept, _rejected(stopped)
+
+
+def _settled(text: str) -> str:
+    """Return `text` cleaned for good: no gate passes what a later cleaning would turn into something else."""
+    while (cleaned := one_line(text)) != text:
+        text = cleaned
+    return text
+
+
+def _judge(llm: Llm, rows: pl.DataFrame, passages: pl.DataFrame, params: JudgeParams, seed: int) -> _Verdict:
+    graded, replies = grade_queries(llm, rows, passages, params, seed)
+    score = pl.col("judge_score")
+    kept, below = sieve(graded, {"not_judged": score.is_not_null(), "judge": score >= params.threshold})
+    judged = graded.filter(score.is_not_null()).with_columns(judge=pl.lit(llm.model.identity))
+    report = {
+        "model": llm.model.identity,
+        "threshold": params.threshold,
+        "judged": judged.height,
+        "below": judged.height - kept.height,
+        "not_judged": graded.height - judged.height,
+        "mean_score": round(judged["judge_score"].mean() or 0.0, 4),  # type: ignore[arg-type]
+        **_cost(replies),
+    }
+    return _Verdict(kept, _rejected(below), judged.select(empty(Judged).columns), llm.used, report)
+
+
+def _rejected(rows: pl.DataFrame) -> pl.DataFrame:
+    ids = [content_id(*row) for row in rows.select("text", "passage_id").iter_rows()]
+    return rejected(rows.with_columns(id=pl.Series(ids, dtype=pl.String)), "query", "id", detail="passage_id")
+
+
+def _failed(replies: Queries) -> pl.DataFrame:
+    rows = [(name, failed.reason, failed.detail, failed.text) for name, failed in sorted(replies.failed.items())]
+    frame = pl.DataFrame(rows, schema=dict.fromkeys(("id", "reason", "detail", "text"), pl.String), orient="row")
+    return rejected(frame, "passage", "id", detail="detail")
+
+
+def _report(model: ModelParams, replies: Queries, kept: pl.DataFrame, passages: pl.DataFrame) -> dict[str, Any]:
+    spoken = kept.select("kind", "passage_id").join(passages.select("passage_id", "language"), on="passage_id")
+    by_kind = {
+        kind: dict(sorted(of_kind["language"].value_counts().iter_rows()))
+        for (kind,), of_kind in sorted(spoken.group_by("kind"))
+    }
+    tokens = replies.prompt_tokens + replies.completion_tokens
+    return {
+        "model": model.identity,
+        "passages": passages.height,
+        "passages_without_answer": len(replies.failed),
+        **_cost(replies),
+        "queries": by_kind,
+        "tokens_per_kept_query": round(tokens / kept.height, 1) if kept.height else None,
+    }
+
+
+def _cost(replies: Replies[Any]) -> dict[str, int]:
+    """Return what the answers cost when they were asked, whether that was in this run or not."""
+    return {
+        "answers": replies.answers,
+        "malformed": replies.malformed,
+        "prompt_tokens": replies.prompt_tokens,
+        "completion_tokens": replies.completion_tokens,
+    }

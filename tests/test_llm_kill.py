@@ -1,0 +1,327 @@
+"""Law 5 for answers: kill `generate` at any moment and run it again: the same bytes, and nothing asked for twice.
+
+What a kill may cost is what was under way: answers that the server gave when nobody took them down any more, at most
+`in_flight` of them. Who runs the stage beside another run of it asks for what that one does not.
+"""
+
+import hashlib
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nestling.llm.backend import ChatRequest, ModelParams, SamplingParams, canonical
+from tests.liar import Liar
+from tests.project import REPOSITORY, Project, clone
+
+IN_FLIGHT = 8
+DELAY = 0.02  # seconds that the server takes for an answer
+SETTLED = 0.2  # seconds after a kill in which the server says the last of what it was asked
+OUTS = ["data/generated", "data/responses.jsonl"]
+MODEL = ModelParams(name="liar", revision="1")
+SAMPLING = {"temperature": 0.0, "top_p": 1.0, "max_tokens": 256}
+CASES: dict[str, dict[str, Any]] = {
+    "written": {},
+    "judged": {
+        "generate.llm.writing.kinds": {"question": {"queries": 1.0, "min_words": 1, "max_words": 30}},
+        "generate.llm.judge": {"kind": "writer", "threshold": 0.3, "attempts": 1, "sampling": SAMPLING},
+    },
+}
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass(frozen=True)
+class Server:
+    """An honest server in a process of its own."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+
+    def answered(self) -> list[str]:
+        """Return the digests of the requests that were answered to the last byte, in their order."""
+        return self.log.read_text().split() if self.log.exists() else []
+
+
+@contextmanager
+def serving(folder: Path, delay: float = DELAY) -> Iterator[Server]:
+    port, log = folder / "port", folder / "answered"
+    places = ["--port-file", str(port), "--log", str(log), "--delay", str(delay)]
+    process = subprocess.Popen([sys.executable, "-m", "tests.liar", *places], cwd=REPOSITORY)
+    try:
+        until(port.exists, process)
+        yield Server(process, int(port.read_text()), log)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def until(reached: Any, process: subprocess.Popen[Any]) -> None:
+    while process.poll() is None and not reached():
+        time.sleep(0.002)
+
+
+def ask(project: Project, port: int, in_flight: int = IN_FLIGHT) -> None:
+    """Have a project ask the server at a port."""
+    backend = {"kind": "server", "url": f"http://127.0.0.1:{port}/v1", "served_as": "", "structure": "schema"}
+    bearing = {"in_flight": in_flight, "tries": 3, "timeout_s": 10.0}
+    project.change({"generate.llm.backend": backend | bearing})
+
+
+def kept(project: Project) -> list[str]:
+    """Return the keys of the answers that the journal holds, in their order."""
+    journal = project.root / "data/journal/answers.jsonl"
+    whole = re.compile(rb'^\{"key":"(\w{64})",.*\}\n', re.MULTILINE)
+    return [key.decode() for key in whole.findall(journal.read_bytes() if journal.exists() else b"")]
+
+
+def lines(project: Project) -> int:
+    journal = project.root / "data/journal/answers.jsonl"
+    return journal.read_bytes().count(b"\n") if journal.exists() else 0
+
+
+def made(project: Project) -> dict[str, Any]:
+    """Return the digests of tables and responses, and the figures that are of them, not of the run."""
+    report = json.loads((project.root / "reports/generate.json").read_text(encoding="utf-8"))
+    del report["llm"]["run"]
+    digests = {path: digest for path, digest in project.digests(OUTS).items() if not Path(path).name.startswith(".")}
+    return digests | {"report": report}
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What an undisturbed run makes, and the journal's key of everything that the server was asked."""
+
+    made: dict[str, Any]
+    keys: dict[str, str]
+
+
+def keyed(body: dict[str, Any]) -> tuple[str, str]:
+    """Return the digest by which the server's log knows a request, and the key by which the journal does."""
+    messages = tuple((said["role"], said["content"]) for said in body["messages"])
+    schema = canonical(body["response_format"]["json_schema"]["schema"])
+    sampling = SamplingParams(**{name: body[name] for name in SAMPLING})
+    logged = hashlib.sha256(canonical([body["messages"], body["seed"]]).encode()).hexdigest()
+    return logged, ChatRequest("", messages, body["seed"], schema, sampling).digest(MODEL)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A project of 214 short passages whose queries an LLM is to write."""
+    project = clone(tmp_path_factory.mktemp("prepared") / "project")
+    project.change(
+        {
+            "prepare.max_words": 12,
+            "generate.sources": [{"kind": "llm"}],
+            "generate.llm.model": MODEL.model_dump(),
+            "generate.llm.writing.sampling": SAMPLING,
+        }
+    )
+    project.stage("prepare")
+    return project
+
+
+@pytest.fixture(scope="module")
+def references(prepared, tmp_path_factory):
+    """Return what undisturbed runs make, by case; they ask for more answers at a time, which changes nothing."""
+    found = {}
+    for case, params in CASES.items():
+        project = prepared.copy(tmp_path_factory.mktemp(case) / "project")
+        project.change(params)
+        with Liar() as liar:
+            ask(project, liar.server_port, in_flight=64)
+            project.stage("generate")
+        found[case] = Reference(made(project), dict(map(keyed, liar.bodies)))
+        assert sorted(found[case].keys.values()) == sorted(kept(project))
+    return found
+
+
+@pytest.fixture
+def reference(references):
+    return references["written"]
+
+
+@pytest.fixture
+def project(prepared, tmp_path) -> Project:
+    """A copy of the prepared project in which nothing was asked."""
+    return prepared.copy(tmp_path / "project")
+
+
+@pytest.fixture
+def server(project, tmp_path) -> Iterator[Server]:
+    """The server that the project asks."""
+    with serving(tmp_path) as server:
+        ask(project, server.port)
+        yield server
+
+
+def start(project: Project) -> subprocess.Popen[str]:
+    """Start the stage in a session of its own."""
+    return subprocess.Popen(
+        ["python", "-m", "stages.generate"],
+        cwd=project.root,
+        env=project.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def end(process: subprocess.Popen[str]) -> list[str]:
+    """Wait for the end of a stage; return what it said but for the progress bar."""
+    _, said = process.communicate(timeout=60)
+    return [line for line in re.split(r"[\r\n]+", said) if line.strip() and "answers/s" not in line]
+
+
+@dataclass
+class Ledger:
+    """What was asked in each of several runs, by the keys of the journal.
+
+    Attributes:
+        lost: by run, how many answers of the server did not reach the journal.
+    """
+
+    project: Project
+    server: Server
+    keys: dict[str, str]
+    lost: list[int] = field(default_factory=list)
+    _read: int = 0
+    _before: set[str] = field(default_factory=set)
+
+    def close(self) -> None:
+        """Close a run: it asked for nothing twice, and for nothing that was there."""
+        answered = self.server.answered()
+        asked = [self.keys[digest] for digest in answered[self._read :]]
+        assert len(asked) == len(set(asked))
+        assert not self._before & set(asked)
+        there = kept(self.project)
+        assert len(there) == len(set(there))
+        self._read, self._before = len(answered), set(there)
+        self.lost.append(len(set(asked) - set(there)))
+
+
+def kill(project: Project, answers: int, seconds: float, number: int = signal.SIGKILL) -> subprocess.Popen[str]:
+    """Start the stage and signal all its processes, some seconds after it has kept so many more answers."""
+    wanted = lines(project) + answers
+    process = start(project)
+    until(lambda: lines(project) >= wanted, process)
+    time.sleep(seconds)
+    if process.poll() is None:
+        os.killpg(process.pid, number)
+    end(process)
+    time.sleep(SETTLED)
+    return process
+
+
+def kill_often(ledger: Ledger, kills: int, chance: random.Random) -> None:
+    """Kill while the program starts, all over the answers, and from the last answer on."""
+    for left in range(kills, 0, -1):
+        missing = len(ledger.keys) - lines(ledger.project)
+        if left == kills:
+            moment = 0, chance.uniform(0, 1)
+        elif left <= kills // 7 + 1:
+            moment = missing, chance.uniform(0, 0.15)
+        else:
+            moment = chance.randint(1, max(1, 2 * missing // left)), chance.uniform(0, DELAY)
+        assert kill(ledger.project, *moment).returncode == -signal.SIGKILL
+        ledger.close()
+
+
+@pytest.mark.parametrize(("case", "kills"), [("written", 20), ("judged", 5)])
+def test_a_generation_that_is_killed_again_and_again_ends_with_the_same_bytes_and_asks_nothing_twice(
+    project, server, references, case, kills
+):
+    project.change(CASES[case])
+    ledger = Ledger(project, server, references[case].keys)
+    kill_often(ledger, kills, random.Random(case))
+    project.stage("generate")
+    ledger.close()
+    assert made(project) == references[case].made
+    assert set(kept(project)) == set(references[case].keys.values())
+    assert max(ledger.lost) <= IN_FLIGHT
+    assert ledger.lost[-1] == 0
+
+
+def test_two_runs_at_once_share_the_work_and_both_end_well(project, server, reference):
+    ledger = Ledger(project, server, reference.keys)
+    both = [start(project), start(project)]
+    said = [end(process) for process in both]
+    ledger.close()
+    assert [process.returncode for process in both] == [0, 0]
+    assert all(len(lines) == 2 for lines in said), said  # what was asked, what was made
+    assert made(project) == reference.made
+    assert set(kept(project)) == set(reference.keys.values())
+    assert ledger.lost == [0]
+
+
+def test_of_two_runs_at_once_one_is_killed_and_the_other_asks_for_what_that_one_had_in_hand(
+    project, server, reference
+):
+    other = start(project)
+    until(lambda: lines(project) >= 20, other)
+    kill(project, answers=100, seconds=0)
+    assert other.poll() is None
+    end(other)
+    assert other.returncode == 0
+    assert made(project) == reference.made
+    assert len(server.answered()) - len(reference.keys) <= IN_FLIGHT
+    assert sorted(kept(project)) == sorted(reference.keys.values())
+
+
+class Reborn(Liar):
+    """A server at the port of one that died."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        super().__init__()
+
+    def server_bind(self) -> None:
+        self.server_address = ("127.0.0.1", self.port)
+        super().server_bind()
+
+
+def test_a_server_that_dies_costs_one_sentence_and_the_next_one_is_asked_for_the_rest(project, server, reference):
+    process = start(project)
+    until(lambda: lines(project) >= 60, process)
+    server.process.kill()
+    (said,) = end(process)
+    assert process.returncode == 1
+    assert said.startswith("error: ")
+    there = set(kept(project))
+    assert len(there) >= 60
+    assert not (project.root / OUTS[0]).exists()
+    with Reborn(server.port) as reborn:
+        project.stage("generate")
+    assert {reference.keys[digest] for digest in reborn.digests} == set(reference.keys.values()) - there
+    assert len(reborn.digests) == len(reference.keys) - len(there)
+    assert made(project) == reference.made
+
+
+@pytest.mark.skipif(signal.getsignal(signal.SIGINT) == signal.SIG_IGN, reason="Ctrl-C is ignored here")
+def test_ctrl_c_costs_one_line_and_the_next_run_goes_on(project, server, reference):
+    ledger = Ledger(project, server, reference.keys)
+    for answers, seconds in [(1, 0.0), (100, 0.02)]:
+        process = start(project)
+        wanted = lines(project) + answers
+        until(lambda wanted=wanted: lines(project) >= wanted, process)
+        time.sleep(seconds)
+        os.killpg(process.pid, signal.SIGINT)
+        assert (end(process), process.returncode) == (["stopped; run the same command again to go on"], 130)
+        time.sleep(SETTLED)
+        ledger.close()
+    project.stage("generate")
+    ledger.close()
+    assert made(project) == reference.made
+    assert max(ledger.lost) <= IN_FLIGHT
