@@ -72,7 +72,8 @@ class StageParams(Strict):
             given = {key: tree["shared"][key] for key in cls.shared} | tree[cls.section]
             return cls.model_validate_json(json.dumps(given, default=str))
         except ValidationError as error:
-            raise UserError(f"{path}: " + "; ".join(_sentence(cls, problem) for problem in error.errors())) from None
+            told = (_sentence(cls, problem, given) for problem in error.errors())
+            raise UserError(f"{path}: " + "; ".join(told)) from None
 
 
 def read_params(path: Path) -> dict[str, Any]:
@@ -97,8 +98,20 @@ def _nearest(name: str, names: tuple[str, ...] | list[str]) -> str:
     return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(sorted(names))}"
 
 
-def _sentence(cls: type[StageParams], problem: Any) -> str:
-    steps = [str(step) for step in problem["loc"]]
+def _steps(loc: tuple[str | int, ...], tree: Any) -> list[str]:
+    """Return the way to a parameter without the tags of unions, which pydantic puts between and no file holds."""
+    steps = []
+    for step in loc:
+        if isinstance(tree, dict) and step not in tree and step == tree.get("kind"):
+            continue
+        steps.append(str(step))
+        inside = tree[step] if isinstance(tree, dict) and step in tree else None
+        tree = tree[step] if isinstance(tree, list) and isinstance(step, int) and step < len(tree) else inside
+    return steps
+
+
+def _sentence(cls: type[StageParams], problem: Any, tree: dict[str, Any]) -> str:
+    steps = _steps(problem["loc"], tree)
     owner = "shared" if steps and steps[0] in cls.shared else cls.section
     name = ".".join([owner, *steps])
     if problem["type"] == "extra_forbidden":
@@ -108,6 +121,10 @@ def _sentence(cls: type[StageParams], problem: Any) -> str:
         return f"{name} is missing"
     if problem["type"] == "value_error":
         return f"{name}: {problem['ctx']['error']}"
+    if problem["type"] == "union_tag_invalid":
+        return f"{name}.kind is {problem['ctx']['tag']!r}: there are {problem['ctx']['expected_tags']}"
+    if problem["type"] == "union_tag_not_found":
+        return f"{name}.kind is missing"
     given = problem["input"]
     hint = (
         " (write 2.0e-5, with point and sign: YAML reads 2e-5 and 2.0e5 as text)"

@@ -102,7 +102,7 @@ REFUSED = [
     ("prepare", changed(prepare__max_words=0), "prepare.max_words is 0: input should be greater than 0"),
     ("prepare", changed(prepare__titles="yes"), "prepare.titles is 'yes': input should be a valid boolean"),
     ("balance", changed(balance__max_repeat="8e0"), "write 2.0e-5"),
-    ("generate", changed(generate__sources__1__keyword=3), "generate.sources.1.extractive.keyword is not a parameter"),
+    ("generate", changed(generate__sources__1__keyword=3), "generate.sources.1.keyword is not a parameter"),
     ("prepare", missing_section, "the section `prepare` is missing"),
     ("prepare", missing_parameter, "prepare.min_words is missing"),
     ("prepare", not_yaml, "params.yaml is not valid YAML"),

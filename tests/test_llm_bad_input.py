@@ -130,7 +130,7 @@ REFUSED = [
     (folder_of_another_model, "generate.llm.model: ./mine has the fingerprint"),
     (judge_that_is_nowhere, "there is no folder ./nowhere"),
     (nobody_at_the_port, "cannot be reached"),
-    (changed(backend={"kind": "openai"}), "generate.llm.backend is {'kind': 'openai'}"),
+    (changed(backend={"kind": "openai"}), "generate.llm.backend.kind is 'openai'"),
     (changed(backend=SERVER | {"url": "localhost:8000"}), "must be a URL such as http://127.0.0.1:8000/v1"),
     (changed(temperature=0.5), "generate.llm.temperature is not a parameter"),
     (no_template, "there is no prompt template for 'it' (there are: ca, en, es, pt)"),

@@ -220,7 +220,7 @@ def test_the_pipeline_goes_to_its_end_with_queries_of_an_llm(prepared, tmp_path)
     trained = pl.read_parquet(project.root / "data/balanced/retrieval/train.parquet")
     assert trained.height > 0
     card = (project.root / "reports/model_card.md").read_text(encoding="utf-8")
-    assert "llm" in card
+    assert f"| llm | {written.height:,} |" in card
     funnel = json.loads((project.root / "reports/plots/funnel.json").read_text(encoding="utf-8"))
     assert {row["what"] for row in funnel} >= {"kept", "judge"}
     assert project.repro() == []

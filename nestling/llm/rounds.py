@@ -22,6 +22,7 @@ class Round:
         answered: whether the server ever answered a request, in this round or before.
         held: what was turned down while nothing was answered: for its own sake, or all are; an answer decides.
         off: set where nothing more is to be asked.
+        first: the request that was drawn first.
         drawn, unanswered: how many requests were drawn, and how many of them had no answer.
         cause: why the last one had none.
         error: what ends the run.
@@ -31,6 +32,7 @@ class Round:
     answered: bool
     held: list[ChatRefusal] = field(default_factory=list)
     off: asyncio.Event = field(default_factory=asyncio.Event)
+    first: ChatRequest | None = None
     drawn: int = 0
     unanswered: int = 0
     cause: str = ""
@@ -44,6 +46,7 @@ class Round:
             request = next(source, None)
             if request is None:
                 break
+            self.first = self.first or request
             self.drawn += 1
             self._tasks.add(begin(request))
         return bool(self._tasks)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
@@ -89,8 +90,25 @@ class ServerBackend:
             self._answered |= run.answered
             if not self._closed:
                 self._runner.run(run.cancel())
-        if error := run.error or self._shortfall(run):
+        if run.error:
+            raise run.error
+        if run.held and not self._takes_another(run.first):
+            raise self._unheard(run.held[0].detail)
+        yield from run.held
+        if error := self._shortfall(run):
             raise error
+
+    def _takes_another(self, request: ChatRequest | None) -> bool:
+        """Return whether a request that nobody could mind is answered, asked in the same way as those turned down."""
+        if request is None:
+            return False
+        harmless = replace(request, messages=(("user", "1 + 1 = ?"),))
+        body = body_of(harmless, self._name, self._params.structure)
+        try:
+            reply = self._runner.run(self._client.send("POST", "/chat/completions", self._params.timeout_s, body))
+        except PassingError:
+            return False
+        return 200 <= reply.status < 300
 
     def close(self) -> None:
         """Let go of the connections, and of what a round that was not read to its end still has under way."""
@@ -207,8 +225,6 @@ class ServerBackend:
         )
 
     def _shortfall(self, run: Round) -> UserError | None:
-        if run.held:
-            return self._unheard(run.held[0].detail)
         if not run.unanswered:
             return None
         down = "see to the server, and run again" if run.off.is_set() else "run again"

@@ -261,6 +261,12 @@ def test_a_server_that_turns_all_down_is_not_set_as_it_can_be(others, refused):
             )
 
 
+def test_a_rerun_that_lacks_only_what_is_turned_down_tells_it_from_wrong_settings():
+    with Liar({"testo 5": repeat("status 451")}) as liar, connect(liar) as backend:
+        found, error = collect(backend.answer([ask("testo 5")]))
+    assert ([outcome.reason for outcome in found.values()], error) == (["turned_down"], "")
+
+
 def test_a_server_that_turns_all_down_is_not_asked_for_ever():
     with Liar({"*": repeat("status 422")}) as liar, connect(liar, in_flight=50) as backend:
         found, error = collect(backend.answer(texts(2000)))
@@ -318,8 +324,8 @@ def test_odd_counts_are_none(usage, counts):
 
 
 def test_no_more_requests_are_under_way_than_may_be():
-    with Liar(delay=0.02) as liar, connect(liar, in_flight=5) as backend:
-        assert len(list(backend.answer(texts(40)))) == 40
+    with Liar(delay=0.2) as liar, connect(liar, in_flight=5) as backend:
+        assert len(list(backend.answer(texts(20)))) == 20
         assert liar.most == 5
 
 

@@ -405,9 +405,9 @@ def test_two_sources_of_kind_llm_are_one_sentence() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("backend.kind", "gpt", r"generate\.llm\.backend is .*'gpt'.*'echo', 'vllm', 'server', 'ray'"),
+        ("backend.kind", "gpt", r"generate\.llm\.backend\.kind is 'gpt'.*'echo', 'vllm', 'server', 'ray'"),
         ("backend", GONE, r"generate\.llm\.backend is missing"),
-        ("backend", {"kind": "echo", "memory": 0.9}, r"generate\.llm\.backend\.echo\.memory is not a parameter"),
+        ("backend", {"kind": "echo", "memory": 0.9}, r"generate\.llm\.backend\.memory is not a parameter"),
         ("model.revision", GONE, r"generate\.llm\.model\.revision is missing"),
         ("model.name", "", r"generate\.llm\.model\.name is '': .*at least 1 character"),
         ("model.path", "x", r"generate\.llm\.model\.path is not a parameter"),
@@ -423,9 +423,9 @@ def test_two_sources_of_kind_llm_are_one_sentence() -> None:
         ("writing.kinds.poem", 1, r"generate\.llm\.writing\.kinds\.poem"),
         ("gates.near_duplicate", 0, r"generate\.llm\.gates\.near_duplicate is 0: .*greater than 0"),
         ("gates.max_copied", "half", r"generate\.llm\.gates\.max_copied is 'half': .*number"),
-        ("judge.kind", "nobody", r"generate\.llm\.judge is .*'nobody'.*'none', 'writer', 'llm'"),
-        ("judge", JUDGE | {"threshold": 2.0}, r"generate\.llm\.judge\.writer\.threshold is 2\.0: .*equal to 1"),
-        ("judge", JUDGE | {"kind": "llm"}, r"generate\.llm\.judge\.llm\.model is missing"),
+        ("judge.kind", "nobody", r"generate\.llm\.judge\.kind is 'nobody'.*'none', 'writer', 'llm'"),
+        ("judge", JUDGE | {"threshold": 2.0}, r"generate\.llm\.judge\.threshold is 2\.0: .*equal to 1"),
+        ("judge", JUDGE | {"kind": "llm"}, r"generate\.llm\.judge\.model is missing"),
         ("llm", GONE, r"generate\.llm is missing"),
     ],
 )
