@@ -20,6 +20,7 @@ CLONED = (
     "dvc.yaml",
     "params.yaml",
     ".gitignore",
+    "data/.gitignore",
     ".dvcignore",
     ".dvc/config",
     ".dvc/.gitignore",

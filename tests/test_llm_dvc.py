@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from tests.liar import Liar
-from tests.project import REPOSITORY, Project, clone, remove, take
+from tests.project import Project, clone, remove
 
 IN_FLIGHT = 8
 ECHO = {"kind": "echo"}
@@ -33,7 +33,6 @@ def server(url: str) -> dict[str, Any]:
 def prepared(tmp_path_factory):
     """A project whose queries an LLM is to write and to judge."""
     project = clone(tmp_path_factory.mktemp("prepared") / "project")
-    take(REPOSITORY / "data/.gitignore", project.root / "data/.gitignore")  # the journal is no source
     project.change(
         {
             "generate.sources": [{"kind": "llm"}],

@@ -294,3 +294,40 @@ def test_a_line_of_an_artifact_that_is_no_answer_is_one_sentence(tmp_path, bad):
         take_in(tmp_path / "artifact", journal)
     assert "artifact holds a line that is not an answer (line 2): bring the file back with `dvc" in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def claiming(path, pipe):
+    """Take one request in hand, say so, and hold on to it."""
+    with Journal(path) as journal:
+        pipe.send(journal.claim(key("a")))
+        pipe.recv()
+        journal.let_go(key("a"))
+        pipe.send("let go")
+        pipe.recv()
+
+
+def test_a_request_is_in_the_hand_of_one_process_until_it_lets_go_or_dies(tmp_path):
+    ours, theirs = PROCESSES.Pipe()
+    other = PROCESSES.Process(target=claiming, args=(tmp_path / "journal", theirs))
+    other.start()
+    with Journal(tmp_path / "journal") as journal:
+        assert ours.recv()
+        assert not journal.claim(key("a"))
+        assert journal.claim(key("b"))
+        ours.send("let go")
+        assert ours.recv() == "let go"
+        assert journal.claim(key("a"))
+        journal.let_go()
+    other.kill()
+    other.join()
+
+
+def test_what_a_killed_process_had_in_hand_is_free(tmp_path):
+    ours, theirs = PROCESSES.Pipe()
+    other = PROCESSES.Process(target=claiming, args=(tmp_path / "journal", theirs))
+    other.start()
+    assert ours.recv()
+    other.kill()
+    other.join()
+    with Journal(tmp_path / "journal") as journal:
+        assert journal.claim(key("a"))
