@@ -16,6 +16,15 @@ from tests.project import Project, clone, remove
 
 IN_FLIGHT = 8
 ECHO = {"kind": "echo"}
+VLLM = {
+    "kind": "vllm",
+    "dtype": "auto",
+    "quantization": "none",
+    "max_model_len": 8192,
+    "tensor_parallel": 1,
+    "memory": 0.9,
+    "in_flight": 8,
+}
 SAMPLING = {"temperature": 0.0, "top_p": 1.0, "max_tokens": 256}
 JUDGE = {"kind": "writer", "threshold": 0.3, "attempts": 1, "sampling": SAMPLING}
 RESPONSES = "data/responses.jsonl"
@@ -108,7 +117,7 @@ def test_a_second_repro_runs_nothing(answered):
     [
         comment,
         lambda project: project.change({"generate.llm.backend.in_flight": 3, "generate.llm.backend.timeout_s": 1.0}),
-        lambda project: project.change({"generate.llm.backend": ECHO}),
+        lambda project: project.change({"generate.llm.backend": VLLM}),
     ],
     ids=["a comment in the code", "how the server is asked", "who answers for the model"],
 )

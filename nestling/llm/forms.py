@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from nestling.cli import say
 from nestling.llm.asking import Llm
 from nestling.llm.backend import ChatAnswer, ChatRefusal, ChatRequest, canonical
 
@@ -72,6 +73,8 @@ def ask_in_form(llm: Llm, names: Sequence[str], form: Form[T]) -> Replies[T]:
                 replies.failed[outcome.key] = Failure(outcome.reason, outcome.detail, "")
             else:
                 _take(outcome, form, replies, llm)
+        if replies.malformed > replies.answers / 2:
+            say(f"llm: {replies.malformed} of {replies.answers} answers are not in form: see docs/llm.md")
         waiting = [name for name in waiting if name in replies.failed and replies.failed[name].reason in _AGAIN]
         if not waiting:
             break

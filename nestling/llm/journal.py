@@ -16,12 +16,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import TypeAdapter, ValidationError
 
 from nestling.errors import UserError
-from nestling.llm.backend import ChatAnswer, Finish, canonical
+from nestling.llm.backend import ChatAnswer, ChatRefusal, Finish, Outcome, Reason, canonical
 from nestling.tables.io import replacing
 
 _HEAD, _TAIL = re.compile(rb'\{"key":"(\w{64})",'), b"}\n"
@@ -34,7 +34,7 @@ class Entry:
     """A kept answer: all of it that its request decides."""
 
     text: str
-    finish: Finish
+    finish: Finish | Literal["refused"]
     prompt_tokens: int
     completion_tokens: int
 
@@ -48,8 +48,17 @@ class Entry:
         """Return the entry as a line of a file, its key first."""
         return canonical({"key": key} | asdict(self)).encode() + b"\n"
 
-    def answer(self, key: str, cached_tokens: int = 0) -> ChatAnswer:
-        """Return the answer to the request that the caller calls `key`."""
+    @classmethod
+    def of_refusal(cls, refusal: ChatRefusal) -> Self:
+        """Return the entry of a refusal, which costs no tokens."""
+        detail = refusal.detail.encode("utf-8", "replace").decode("utf-8")
+        return cls(f"{refusal.reason}: {detail}", "refused", 0, 0)
+
+    def outcome(self, key: str, cached_tokens: int = 0) -> Outcome:
+        """Return what became of the request that the caller calls `key`."""
+        if self.finish == "refused":
+            reason, _, detail = self.text.partition(": ")
+            return ChatRefusal(key, _REASON.validate_python(reason), detail)
         return ChatAnswer(key, self.text, self.finish, self.prompt_tokens, self.completion_tokens, cached_tokens)
 
 
@@ -109,15 +118,15 @@ class Journal:
             del self._places[key.encode()]  # so that the next answer is appended, and stands for it
         return entry
 
-    def add(self, entries: Iterable[tuple[str, Entry]]) -> None:
-        """Append the entries whose key is not there yet; an entry that is there stands.
+    def add(self, entries: Iterable[tuple[str, Entry]], anew: bool = False) -> None:
+        """Append the entries whose key is not there yet; an entry that is there stands, unless they come `anew`.
 
         Raises:
             OSError: the disk is full, among others; what was there stays.
         """
         with self._alone():
             self._mend()
-            fresh = {key: entry for key, entry in entries if self.get(key) is None}
+            fresh = {key: entry for key, entry in entries if anew or self.get(key) is None}
             self._write(b"".join(entry.line(key) for key, entry in fresh.items()))
             self.refresh()
         if time.monotonic() - self._synced > _SYNC_EVERY:
@@ -156,7 +165,10 @@ class Journal:
 
 
 def take_in(artifact: str | Path, journal: Journal) -> None:
-    """Add to the journal what an artifact holds, if there is one.
+    """Have the journal say what an artifact says, if there is one; what else it holds stays.
+
+    Two machines may answer the same request in two ways: what is versioned stands, so that a checkout is rebuilt as it
+    was.
 
     Raises:
         UserError: a line of the artifact is not an entry.
@@ -166,21 +178,22 @@ def take_in(artifact: str | Path, journal: Journal) -> None:
     with Path(artifact).open("rb") as file:
         lacking = _lacking(file, artifact, journal)
         while batch := list(islice(lacking, _BATCH)):
-            journal.add(batch)
+            journal.add(batch, anew=True)
 
 
 def _lacking(lines: Iterable[bytes], artifact: str | Path, journal: Journal) -> Iterator[tuple[str, Entry]]:
     for number, line in enumerate(lines, 1):
         key = head[1].decode() if (head := _HEAD.match(line)) else ""
-        if key and journal.get(key):
-            continue
         entry = _entry(line, key)
+        if entry is None and key and journal.get(key):
+            continue
         if entry is None:
             raise UserError(
                 f"{artifact} holds a line that is not an answer (line {number}): "
                 f"bring the file back with `dvc checkout {artifact}`, or remove it to ask again what the journal lacks"
             )
-        yield key, entry
+        if journal.get(key) != entry:
+            yield key, entry
 
 
 def write_artifact(journal: Journal, keys: Iterable[str], artifact: str | Path) -> None:
@@ -196,6 +209,7 @@ def _byte(key: str) -> int:
 
 
 _ENTRY = TypeAdapter(Entry)
+_REASON: TypeAdapter[Reason] = TypeAdapter(Reason)
 
 
 def _entry(line: bytes, key: str) -> Entry | None:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from pydantic import Field, PositiveInt
 
+from nestling.cli import say
 from nestling.errors import UserError
 from nestling.llm.backend import ChatRequest, ModelParams, Outcome
 from nestling.llm.vllm import VllmBackend, VllmParams
@@ -24,6 +25,7 @@ from nestling.params import Strict
 
 _DEATHS = 3  # of each replica, on average, before the run is given up
 _KNOCK_S = 10.0  # that a cluster may take to open a connection
+_SAY_WAITING = 60.0  # seconds between two words on replicas that are not ready
 _SAY_EVERY = 0.5  # seconds between two messages of a replica
 _KEPT = "answers so far are kept; run again"
 
@@ -70,7 +72,7 @@ class RayBackend:
                 params.engine,
             )
             self._replicas = [self._new() for _ in range(params.replicas)]
-            self._ray.get([each.ready.remote() for each in self._replicas])
+            self._load()
         except self._ray.exceptions.RayError as error:
             self.close()
             raise UserError(_sentence(error)) from error
@@ -90,13 +92,21 @@ class RayBackend:
             ) from None
 
     def _check_resources(self, params: RayParams) -> None:
-        has = self._ray.cluster_resources()
-        for name, each in (("GPU", params.gpus), ("CPU", params.cpus)):
-            if each * params.replicas > has.get(name, 0):
-                raise UserError(
-                    f"generate.llm.backend: {params.replicas} replicas with {each} {name} each are wanted, and the "
-                    f"cluster has {has.get(name, 0):.0f} {name}: lower replicas, gpus or cpus, or add machines"
-                )
+        room = sum(_room(node["Resources"], params) for node in self._ray.nodes() if node["Alive"])
+        if room < params.replicas:
+            raise UserError(
+                f"generate.llm.backend: the cluster has room for {room} replicas with {params.cpus} CPUs and "
+                f"{params.gpus} GPUs on one machine each, and {params.replicas} are wanted: lower replicas, gpus or "
+                "cpus, or add machines"
+            )
+
+    def _load(self) -> None:
+        waiting = [each.ready.remote() for each in self._replicas]
+        while waiting:
+            done, waiting = self._ray.wait(waiting, num_returns=len(waiting), timeout=_SAY_WAITING)
+            self._ray.get(done)
+            if waiting:
+                say(f"llm: {len(waiting)} of {len(self._replicas)} replicas load, or wait for CPUs or GPUs in use")
 
     def answer(self, requests: Iterable[ChatRequest]) -> Iterator[Outcome]:
         """Yield one outcome a request as they finish; requests are drawn when a replica has done its batch.
@@ -181,6 +191,12 @@ def _ray() -> Any:
             "backend vllm"
         ) from None
     return ray
+
+
+def _room(machine: dict[str, float], params: RayParams) -> int:
+    """Return how many replicas a machine holds when nobody else uses it."""
+    wanted = {"CPU": params.cpus, "GPU": params.gpus}
+    return min(int(machine.get(name, 0) // each) for name, each in wanted.items() if each)
 
 
 def _knock(address: str) -> None:

@@ -21,6 +21,35 @@ _BACKENDS: dict[type, Callable[[ModelParams, Any], Backend]] = {
 }
 
 
+def answering(model: ModelParams, params: BackendParams) -> ModelParams:
+    """Return what stands for the model in the response cache: with what makes it answer as another would.
+
+    Where it runs, and in which floating-point type, is no part of it; that its weights are quantised on loading is,
+    and that a server does not hold it to the schema. What echoes is not that model.
+    """
+    if isinstance(params, EchoParams):
+        return _varied(model, params.kind, "")
+    if isinstance(params, ServerParams):
+        return _varied(model, params.structure, "schema")
+    engine = params.engine if isinstance(params, RayParams) else params
+    return _varied(model, engine.quantization, "none")
+
+
+def _varied(model: ModelParams, variant: str, ordinary: str) -> ModelParams:
+    if variant == ordinary:
+        return model
+    return ModelParams(name=model.name, revision=f"{model.revision}+{variant}")
+
+
+def limits(params: BackendParams) -> str:
+    """Return what decides which requests are refused."""
+    if isinstance(params, EchoParams):
+        return ""
+    if isinstance(params, ServerParams):
+        return f"{params.url} {params.served_as}"
+    return str((params.engine if isinstance(params, RayParams) else params).max_model_len)
+
+
 def open_backend(model: ModelParams, params: BackendParams) -> Backend:
     """Return a backend that is ready to answer, which may take minutes.
 

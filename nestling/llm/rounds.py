@@ -51,6 +51,17 @@ class Round:
             self._tasks.add(begin(request))
         return bool(self._tasks)
 
+    @property
+    def undecided(self) -> bool:
+        """Whether all that was drawn is done, and nothing but held: a request that nobody could mind decides then."""
+        return bool(self.held) and not self._tasks and not self.off.is_set()
+
+    def release(self) -> list[ChatRefusal]:
+        """Return what was held, now that the server is known to answer."""
+        self.answered = True
+        released, self.held = self.held, []
+        return released
+
     async def wait(self) -> set[asyncio.Task[Outcome]]:
         """Return what is done, as soon as anything is."""
         done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -89,9 +100,7 @@ class Round:
 
     def _certain(self, outcome: Outcome) -> list[Outcome]:
         if isinstance(outcome, ChatAnswer):
-            self.answered = True
-            released, self.held = self.held, []
-            return [*released, outcome]
+            return [*self.release(), outcome]
         if outcome.reason == "turned_down" and not self.answered:
             self.held.append(outcome)
             return []

@@ -83,26 +83,30 @@ class ServerBackend:
         """
         source, run = iter(requests), Round(self._params.in_flight, self._answered)
         try:
-            while run.fill(source, lambda request: self._runner.get_loop().create_task(self._ask(request, run))):
+            while self._fill(run, source):
                 for task in self._runner.run(self._turn(run)):
                     yield from run.settle(task)
+                if run.undecided and self._takes_another(run.first):
+                    yield from run.release()
         finally:
             self._answered |= run.answered
             if not self._closed:
                 self._runner.run(run.cancel())
         if run.error:
             raise run.error
-        if run.held and not self._takes_another(run.first):
+        if run.held:
             raise self._unheard(run.held[0].detail)
-        yield from run.held
         if error := self._shortfall(run):
             raise error
+
+    def _fill(self, run: Round, source: Iterator[ChatRequest]) -> bool:
+        return run.fill(source, lambda request: self._runner.get_loop().create_task(self._ask(request, run)))
 
     def _takes_another(self, request: ChatRequest | None) -> bool:
         """Return whether a request that nobody could mind is answered, asked in the same way as those turned down."""
         if request is None:
             return False
-        harmless = replace(request, messages=(("user", "1 + 1 = ?"),))
+        harmless = replace(request, messages=(*request.messages[:-1], ("user", "1 + 1 = ?")))
         body = body_of(harmless, self._name, self._params.structure)
         try:
             reply = self._runner.run(self._client.send("POST", "/chat/completions", self._params.timeout_s, body))

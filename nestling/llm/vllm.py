@@ -1,14 +1,17 @@
 """vLLM, loaded by this process: requests are handed in as there is room, answers come out as they finish.
 
-On a CPU the engine runs inside this process; on GPUs it runs in processes of its own, which end with this one.
+On a CPU the engine runs inside this process; on GPUs in processes of its own, which a guard ends with this one.
 """
 
 import importlib.metadata
 import importlib.util
 import itertools
 import logging
+import multiprocessing
 import os
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -26,6 +29,22 @@ _FINISH: dict[str, Finish] = {"stop": "stop", "length": "length"}
 _EVERYWHERE = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 _ON_CPU = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
 _WATCH_EVERY = 1.0  # seconds
+
+
+_GUARDED: list[int] = []  # ends of the guards' pipes that stay open until this process ends
+_GUARD = """
+import os, pathlib, signal, sys
+def born(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return None
+known = {int(pid): born(pid) for pid in sys.argv[2:]}
+os.read(int(sys.argv[1]), 1)
+for pid, when in known.items():
+    if when is not None and born(pid) == when:
+        os.kill(pid, signal.SIGKILL)
+"""
 
 
 class VllmParams(Strict):
@@ -70,15 +89,23 @@ class VllmBackend:
         """
         from vllm.v1.engine.exceptions import EngineDeadError
 
-        engine, waiting = self._llm.llm_engine, iter(requests)
-        asked: dict[str, str] = {}  # the engine's id of a request in it -> key
+        engine = self._llm.llm_engine
+        waiting: Iterator[ChatRequest] = iter(requests)
+        asked: dict[str, ChatRequest] = {}  # by the engine's id of it
+        broken: set[str] = set()  # keys of what the engine broke off once, for no fault of the request
         try:
             while True:
                 yield from self._fill(waiting, asked)
                 if not asked:
                     return
                 for output in engine.step():
-                    yield _answer(asked.pop(output.request_id), output)
+                    request = asked.pop(output.request_id)
+                    answer = _answer(request.key, output)
+                    if answer.finish == "error" and request.key not in broken:
+                        broken.add(request.key)
+                        waiting = itertools.chain([request], waiting)
+                    else:
+                        yield answer
         except EngineDeadError:
             asked.clear()
             raise UserError(
@@ -89,7 +116,7 @@ class VllmBackend:
             if asked:
                 engine.abort_request(list(asked))
 
-    def _fill(self, waiting: Iterator[ChatRequest], asked: dict[str, str]) -> Iterator[ChatRefusal]:
+    def _fill(self, waiting: Iterator[ChatRequest], asked: dict[str, ChatRequest]) -> Iterator[ChatRefusal]:
         while len(asked) < self._params.in_flight and (request := next(waiting, None)):
             prompt = self._prompt(request)
             if isinstance(prompt, ChatRefusal):
@@ -98,7 +125,7 @@ class VllmBackend:
             (rendered,) = self._llm.renderer.render_cmpl([{"prompt_token_ids": prompt}])
             name = str(next(self._serial))
             self._llm.llm_engine.add_request(name, rendered, _sampling(request))
-            asked[name] = request.key
+            asked[name] = request
 
     def _prompt(self, request: ChatRequest) -> list[int] | ChatRefusal:
         for _, content in request.messages:
@@ -149,6 +176,7 @@ def _load(folder: Path, model: ModelParams, params: VllmParams) -> Any:
             "quantization, max_model_len or memory (gpu_memory_utilization in vLLM's words)"
         ) from error
     _watch(llm.llm_engine.engine_core)
+    _guard()
     return llm
 
 
@@ -193,6 +221,19 @@ def _watch(client: Any) -> None:
 
     if hasattr(client, "outputs_queue"):  # else the engine lives and dies with this process
         threading.Thread(target=watch, name="engine-watch", daemon=True).start()
+
+
+def _guard() -> None:
+    """Have the engine's processes end when this one does, be it killed: else they would keep the GPU's memory.
+
+    A process of its own waits at a pipe whose other end only this process holds, and then kills this one's children.
+    """
+    children = [str(child.pid) for child in multiprocessing.active_children()]
+    if children:  # else the engine lives in this process
+        read, write = os.pipe()  # neither end is inherited; `write` is closed by this process's end alone
+        subprocess.Popen([sys.executable, "-c", _GUARD, str(read), *children], pass_fds=[read], start_new_session=True)
+        os.close(read)
+        _GUARDED.append(write)
 
 
 def _is_for_cpus() -> bool:

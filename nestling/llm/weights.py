@@ -93,6 +93,8 @@ def context_length(folder: Path) -> int:
 def _stretched(config: dict[str, Any]) -> float:
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
     kind = rope.get("rope_type", rope.get("type"))
+    if kind == "yarn" and (before := rope.get("original_max_position_embeddings")):
+        return float(before * rope["factor"] / config.get("max_position_embeddings", before * rope["factor"]))
     return float(rope["factor"]) if kind in ("linear", "dynamic") else 1.0  # the others count it in already
 
 

@@ -73,7 +73,6 @@ def read_grades(text: str) -> dict[str, int] | None:
 class _Case:
     query: str
     passage_id: str
-    passage: str
     language: str
 
 
@@ -96,17 +95,19 @@ def grade_queries(
     Raises:
         UserError: a language has no template, or the model cannot be had; answers so far are kept.
     """
-    about = passages.select("passage_id", "language", passage="text")
-    joined = rows.join(about, on="passage_id", how="left", maintain_order="left")
+    texts = dict(passages.select("passage_id", "text").iter_rows())
+    joined = rows.select("text", "passage_id").join(
+        passages.select("passage_id", "language"), on="passage_id", how="left", maintain_order="left"
+    )
     cases = {
-        str(place): _Case(row["text"], row["passage_id"], row["passage"], row["language"])
+        str(place): _Case(row["text"], row["passage_id"], row["language"])
         for place, row in enumerate(joined.iter_rows(named=True))
     }
     graders = {code: Grader(load_template(code)) for code in joined["language"].unique().sort()}
 
     def request(name: str, attempt: int) -> ChatRequest:
         case = cases[name]
-        messages = graders[case.language].messages(case.passage, case.query)
+        messages = graders[case.language].messages(texts[case.passage_id], case.query)
         drawn = request_seed(seed, case.passage_id, case.query, attempt)
         return ChatRequest(name, messages, drawn, SCHEMA, params.sampling)
 

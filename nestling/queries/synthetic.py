@@ -13,7 +13,7 @@ from nestling.llm.backend import ModelParams
 from nestling.llm.forms import Replies
 from nestling.llm.journal import Journal
 from nestling.llm.meter import Meter
-from nestling.llm.registry import BackendParams, open_backend
+from nestling.llm.registry import BackendParams, answering, limits, open_backend
 from nestling.params import Strict
 from nestling.queries.gates import GateParams, gate
 from nestling.queries.judging import AnyJudge, JudgeParams, OtherJudge, WriterJudge, grade_queries
@@ -22,7 +22,7 @@ from nestling.queries.writing import WritingParams, write_queries
 from nestling.tables.corpus import Rejected
 from nestling.tables.io import empty
 from nestling.tables.queries import Judged
-from nestling.tables.sieve import rejected, sieve
+from nestling.tables.sieve import reasons, rejected, sieve
 
 Queries = Replies[list[tuple[str, str]]]
 ROWS = {"text": pl.String, "kind": pl.String, "passage_id": pl.String, "position": pl.UInt32}
@@ -89,19 +89,21 @@ def synthesise(passages: pl.DataFrame, params: LlmParams, seed: int, journal: Jo
         with _llm(params.judge.model, params.judge.backend, journal, meter) as other:
             verdict = _judge(other, passed, passages, params.judge, seed)
     kept, below = (verdict.kept, verdict.below) if verdict else (passed, empty(Rejected))
-    say(f"llm: {meter.sentence()}")
-    report = _report(params.model, replies, kept, passages) | ({"judge": verdict.report} if verdict else {})
+    left_out = pl.concat([_failed(replies), stopped, below])
+    gone = ", ".join(f"{number} {reason}" for reason, number in reasons(left_out).items())
+    say(f"llm: {meter.sentence()}; {kept.height} queries stay, left out {gone or 'none'}")
+    report = _report(writer.model, replies, kept, passages) | ({"judge": verdict.report} if verdict else {})
     return Synthetic(
         rows=kept.select("text", "kind", "passage_id"),
         judged=verdict.judged if verdict else empty(Judged),
-        left_out=pl.concat([_failed(replies), stopped, below]),
+        left_out=left_out,
         used=writer.used | (verdict.used if verdict else set()),
         report=report | {"run": meter.report()},
     )
 
 
 def _llm(model: ModelParams, backend: BackendParams, journal: Journal, meter: Meter) -> Llm:
-    return Llm(model, lambda: open_backend(model, backend), journal, meter)
+    return Llm(answering(model, backend), lambda: open_backend(model, backend), journal, meter, limits(backend))
 
 
 def _gate(replies: Queries, passages: pl.DataFrame, params: LlmParams) -> tuple[pl.DataFrame, pl.DataFrame]:

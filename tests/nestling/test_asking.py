@@ -99,12 +99,21 @@ def test_equal_requests_are_asked_once_and_each_has_its_outcome(journal):
     assert backend.asked == ["uno", "lungo"]
 
 
-def test_a_refusal_is_not_kept_and_is_asked_again(journal):
-    ask(journal, Counting(refused=("lungo",)), request("uno"), request("lungo"))
+def test_a_refusal_is_kept_and_loads_no_model_again(journal):
+    first = ask(journal, Counting(refused=("lungo",)), request("uno"), request("lungo"))
     again = Counting(refused=("lungo",))
-    said, used = ask(journal, again, request("uno"), request("lungo"))
-    assert said == [("uno", "uno?"), ("lungo", "passage_too_long")]
-    assert (again.asked, len(journal), used) == (["lungo"], 1, {request("uno").digest(MODEL)})
+    assert ask(journal, again, request("uno"), request("lungo")) == first
+    assert first[0] == [("uno", "uno?"), ("lungo", "passage_too_long")]
+    assert (again.loads, len(journal)) == (0, 2)
+
+
+def test_raised_limits_ask_again_for_what_was_refused_and_for_nothing_else(journal):
+    for limits, asked in (("8", ["uno", "lungo"]), ("8", []), ("9", ["lungo"])):
+        backend = Counting(refused=("lungo",))
+        with Llm(MODEL, backend.load, journal, Meter(), limits) as llm:
+            outcomes = {outcome.key: outcome for outcome in llm.ask([request("uno"), request("lungo")], "test")}
+        assert backend.asked == asked
+        assert outcomes["lungo"] == ChatRefusal("lungo", "passage_too_long", "9 of 8 tokens")
 
 
 def test_what_a_model_said_before_it_ended_is_kept_and_the_next_run_asks_for_the_rest(journal):
@@ -152,7 +161,7 @@ def test_what_another_process_answers_while_it_waits_is_not_asked(journal, tmp_p
         journal, backend, request("uno"), request("due"), request("tre"), request("due", "b"), meter=meter
     )
     assert said == [("uno", "passage_too_long"), ("tre", "tre?"), ("due", "altrove"), ("b", "altrove")]
-    assert (backend.asked, len(used), meter.asked, meter.hits) == (["uno", "tre"], 2, 1, 2)
+    assert (backend.asked, len(used), meter.asked, meter.hits) == (["uno", "tre"], 3, 1, 2)
 
 
 def test_of_two_answers_to_one_request_all_processes_give_out_the_one_that_is_kept(journal, tmp_path):

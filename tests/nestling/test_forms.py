@@ -57,7 +57,8 @@ def ask(journal: Path, model: Scripted | None, *names: str, attempts: int = 3) -
 
     with Journal(journal) as kept, Llm(MODEL, load, kept, Meter()) as llm:
         replies = ask_in_form(llm, names, Form("numbers", request, number, attempts))
-    assert len(llm.used) == replies.answers == llm.meter.asked + llm.meter.hits
+    refused = sum(failed.reason == "passage_too_long" for failed in replies.failed.values())
+    assert len(llm.used) == replies.answers + refused == llm.meter.asked + llm.meter.refused + llm.meter.hits
     return replies
 
 

@@ -45,7 +45,7 @@ def test_an_answer_comes_back_as_it_was_given_save_what_no_file_can_hold(tmp_pat
     given = ChatAnswer("x", f"{HARD} \ud800\udfff", "length", 7, 3, cached_tokens=5)
     with Journal(tmp_path / "deep/journal") as journal:
         journal.add([(key(1), Entry.of(given))])
-        assert journal.get(key(1)).answer("y", 5) == ChatAnswer("y", f"{HARD} ??", "length", 7, 3, 5)
+        assert journal.get(key(1)).outcome("y", 5) == ChatAnswer("y", f"{HARD} ??", "length", 7, 3, 5)
     assert told(tmp_path / "deep/journal", 1, 2) == [f"{HARD} ??", None]
 
 
@@ -260,15 +260,23 @@ def test_an_artifact_that_cannot_be_written_whole_is_not_written(tmp_path):
     assert [(path.name, path.read_bytes()) for path in (tmp_path / "out").iterdir()] == [("artifact", before)]
 
 
-def test_what_the_journal_lacks_is_taken_in_and_what_it_has_stays(tmp_path):
+def test_what_the_journal_lacks_is_taken_in_once_and_what_it_has_beside_stays(tmp_path):
     theirs = write(filled(tmp_path / "theirs", a="other", b=HARD), tmp_path / "artifact", "a", "b")
     (tmp_path / "artifact").write_bytes(theirs.replace(b'"other"', b"cut"))  # is passed over: the journal has it
-    with Journal(filled(tmp_path / "mine", a="uno")) as journal:
+    with Journal(filled(tmp_path / "mine", a="uno", c="tre")) as journal:
         take_in(tmp_path / "artifact", journal)
         take_in(tmp_path / "artifact", journal)
-        assert len(journal) == 2
-    assert told(tmp_path / "mine", "a", "b") == ["uno", HARD]
-    assert (tmp_path / "mine").read_bytes().count(b"\n") == 2
+        assert len(journal) == 3
+    assert told(tmp_path / "mine", "a", "b", "c") == ["uno", HARD, "tre"]
+    assert (tmp_path / "mine").read_bytes().count(b"\n") == 3
+
+
+def test_what_is_versioned_stands_where_the_journal_says_otherwise(tmp_path):
+    write(filled(tmp_path / "theirs", a="versioned"), tmp_path / "artifact", "a")
+    with Journal(filled(tmp_path / "mine", a="mine")) as journal:
+        take_in(tmp_path / "artifact", journal)
+        assert journal.get(key("a")) == entry("versioned")
+    assert told(tmp_path / "mine", "a") == ["versioned"]
 
 
 def test_an_artifact_mends_a_bad_line_of_the_journal(tmp_path):

@@ -108,7 +108,7 @@ def test_no_requests_are_no_error(backend):
 def test_what_cannot_be_is_one_sentence_each(backend, model, tmp_path):
     backend.close()
     cases = {
-        "cluster has": (model, PARAMS.model_copy(update={"replicas": 999})),
+        "cluster has room for": (model, PARAMS.model_copy(update={"replicas": 999})),
         "there is no Ray cluster at 127.0.0.1:1": (model, PARAMS.model_copy(update={"address": "127.0.0.1:1"})),
         "there is no folder": (ModelParams(name=f"{tmp_path}/none", revision="0" * 64), PARAMS),
     }

@@ -261,6 +261,23 @@ def test_a_server_that_turns_all_down_is_not_set_as_it_can_be(others, refused):
             )
 
 
+def test_a_server_that_turns_down_how_it_is_asked_is_not_taken_for_one_that_minds_the_texts():
+    lies = {f"testo {place}": repeat("status 400") for place in range(20)} | {"1 + 1 = ?": repeat("status 400")}
+    with Liar(lies) as liar, connect(liar) as backend:
+        found, error = collect(backend.answer(texts(20)))
+    assert (found, "turns a request down (HTTP 400" in error) == ({}, True)
+    first, probe = (liar.bodies[place]["messages"] for place in (0, -1))
+    assert first[:-1] == probe[:-1]  # instructions and examples as with what was turned down
+
+
+def test_many_requests_turned_down_before_the_first_answer_end_no_run():
+    lies = {f"testo {place}": repeat("status 451") for place in range(1100)}
+    with Liar(lies) as liar, connect(liar, in_flight=50) as backend:
+        found, error = collect(backend.answer(texts(1103)))
+    assert (len(found), error) == (1103, "")
+    assert len(finishes(found)) == 3
+
+
 def test_a_rerun_that_lacks_only_what_is_turned_down_tells_it_from_wrong_settings():
     with Liar({"testo 5": repeat("status 451")}) as liar, connect(liar) as backend:
         found, error = collect(backend.answer([ask("testo 5")]))
@@ -278,7 +295,7 @@ def test_what_ends_the_run_is_said_before_what_was_turned_down():
     with Liar({"testo 0": ["status 422"], "*": ["late 0.1"], "testo 1": ["status 401"]}) as liar:
         with connect(liar, in_flight=1) as backend:
             found, error = collect(backend.answer(texts(9)))
-        assert (found, "HTTP 401" in error) == ({}, True)
+        assert ([outcome.reason for outcome in found.values()], "HTTP 401" in error) == (["turned_down"], True)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from nestling.llm.backend import ChatAnswer, ChatRequest
 from nestling.llm.http_client import KEY
 from nestling.llm.journal import Journal, write_artifact
 from nestling.llm.meter import Meter
+from nestling.llm.registry import answering
 from nestling.queries.judging import grade_queries
 from nestling.queries.synthetic import LlmParams, Synthetic, synthesise
 from nestling.queries.templates import CRITERIA, KINDS
@@ -90,7 +91,7 @@ class Scripted:
 
 def taught(journal: Journal, params: LlmParams, say: Callable[[str], str]) -> Llm:
     """Return a model that answers as told, and whose answers are then kept."""
-    return Llm(params.model, lambda: Scripted(say), journal, Meter())
+    return Llm(answering(params.model, params.backend), lambda: Scripted(say), journal, Meter())
 
 
 def run(folder: Path, passages: pl.DataFrame, params: LlmParams, say: Callable[[str], str] | None = None) -> Synthetic:
@@ -205,8 +206,10 @@ def test_another_threshold_asks_for_nothing(tmp_path: Path) -> None:
 
 def test_grades_of_another_model_have_its_identity_and_answers_of_their_own(tmp_path: Path) -> None:
     own, other = (run(tmp_path, sample(), settings(judge)) for judge in (WRITER, OTHER))
-    assert own.judged["judge"].unique().to_list() == [own.report["judge"]["model"]] == ["echo@" + "a" * 40]
-    assert other.judged["judge"].unique().to_list() == [other.report["judge"]["model"]] == ["other@" + "b" * 40]
+    assert own.judged["judge"].unique().to_list() == [own.report["judge"]["model"]] == ["echo@" + "a" * 40 + "+echo"]
+    assert (
+        other.judged["judge"].unique().to_list() == [other.report["judge"]["model"]] == ["other@" + "b" * 40 + "+echo"]
+    )
     assert own.judged.drop("judge").equals(other.judged.drop("judge"))  # an echo judges as it wrote
     assert own.used & other.used == run(tmp_path, sample(), settings()).used
 

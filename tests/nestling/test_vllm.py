@@ -5,14 +5,17 @@ import json
 import logging
 import os
 import random
+import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from importlib.util import find_spec
 from itertools import count, islice
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from pydantic import ValidationError
@@ -288,3 +291,43 @@ def test_an_engine_in_its_own_process_says_the_same_and_its_death_is_told(folder
     assert ended.stdout.strip() == str(sorted(expected.items()))
     assert ended.returncode == 1
     assert "\nerror: vLLM's engine ended" in ended.stderr
+
+
+ORPHANED = """
+import os, signal, sys, warnings
+warnings.simplefilter("ignore")
+import multiprocessing
+from tests.nestling.test_vllm import PARAMS, VllmBackend, Path, pinned, request
+
+if __name__ == "__main__":
+    backend = VllmBackend(pinned(Path(sys.argv[1])), PARAMS)
+    next(backend.answer(request(key, seed=key) for key in range(64)))
+    print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.slow
+def test_an_engine_in_its_own_process_ends_with_a_stage_that_is_killed(folder):
+    ended = subprocess.run(
+        [sys.executable, "-c", ORPHANED, folder],
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"VLLM_ENABLE_V1_MULTIPROCESSING": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        timeout=300,
+    )
+    engines = [int(pid) for pid in ended.stdout.split()]
+    assert (ended.returncode, len(engines)) == (-signal.SIGKILL, 1)
+    until = time.monotonic() + 10
+    while alive(engines[0]) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not alive(engines[0])
+
+
+def alive(pid):
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

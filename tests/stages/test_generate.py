@@ -17,6 +17,7 @@ from nestling.llm.backend import ChatAnswer, ChatRequest
 from nestling.llm.http_client import KEY
 from nestling.llm.journal import Journal
 from nestling.llm.meter import Meter
+from nestling.llm.registry import answering
 from nestling.queries.writing import write_queries
 from nestling.tables.corpus import Passage, Place, RecordedQuery, Rejected
 from nestling.tables.io import check, empty, read_table, write_table
@@ -195,7 +196,7 @@ class Scripted:
 def taught(asked: GenerateParams, **queries: list[str]) -> None:
     """Leave in the journal what a model said of each passage, by a word of its text."""
     with Journal(JOURNAL) as journal:
-        llm = Llm(asked.llm.model, lambda: Scripted(queries), journal, Meter())
+        llm = Llm(answering(asked.llm.model, asked.llm.backend), lambda: Scripted(queries), journal, Meter())
         write_queries(llm, passages(), asked.llm.writing, asked.seed)
 
 
