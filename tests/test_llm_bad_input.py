@@ -108,8 +108,9 @@ def responses_in_conflict(project: Project) -> None:
 
 
 def refused(done: subprocess.CompletedProcess[str]) -> str:
-    """Return the one sentence that the stage ended with, beside what the progress bar left."""
-    said = [line for line in re.split(r"[\r\n]+", done.stderr) if line.strip() and "answers/s" not in line]
+    """Return the one sentence that the stage ended with, beside its progress."""
+    progress = re.compile(r".*answers/s|llm: \d+ answers .* to ask for")
+    said = [line for line in re.split(r"[\r\n]+", done.stderr) if line.strip() and not progress.match(line)]
     assert (done.returncode, len(said)) == (1, 1), done.stderr
     assert said[0].startswith("error: ")
     return said[0]

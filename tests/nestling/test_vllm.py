@@ -57,9 +57,13 @@ def contained():
     environment, threads, records = dict(os.environ), torch.set_num_threads, logging.getLogRecordFactory()
     hook = sys.excepthook
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    # vLLM 0.32 looks at every attribute of every module, and trips over llvmlite's library, which bm25s brings with
+    # numba; the stage that loads vLLM loads no bm25s
+    hidden = {name: sys.modules.pop(name) for name in ("llvmlite.binding.ffi",) if name in sys.modules}
     try:
         yield
     finally:
+        sys.modules.update(hidden)
         os.environ.clear()
         os.environ.update(environment)
         torch.set_num_threads, sys.excepthook = threads, hook
