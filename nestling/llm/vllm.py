@@ -12,11 +12,13 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 from pydantic import Field, PositiveInt, ValidationError
 
@@ -31,6 +33,8 @@ _ON_CPU = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_CPU_OMP_THREADS_BIND": "
 _WATCH_EVERY = 1.0  # seconds
 
 
+_ELSEWHERE = "Engine core initialization failed"  # all that this process is told of it
+_ERROR = re.compile(r"^(?:\(.*?\) .*?\] )?\w*Error: (.+)$", re.MULTILINE)
 _GUARDED: list[int] = []  # ends of the guards' pipes that stay open until this process ends
 _GUARD = """
 import os, pathlib, signal, sys
@@ -77,7 +81,8 @@ class VllmBackend:
         check_length(folder, params.max_model_len)
         self._params = params
         self._serial = itertools.count()
-        self._llm = _load(folder, model, params)
+        self._said = tempfile.TemporaryFile("a+b")  # noqa: SIM115 - the engine's processes write to it until they end
+        self._llm = _load(folder, model, params, self._said)
         self._tokenizer = self._llm.get_tokenizer()
         self._reserved = _reserved(self._tokenizer)
 
@@ -108,10 +113,8 @@ class VllmBackend:
                         yield answer
         except EngineDeadError:
             asked.clear()
-            raise UserError(
-                "vLLM's engine ended (its lines above may say why; a machine out of memory ends it without a word): "
-                "answers so far are kept; run again"
-            ) from None
+            why = _last_error(self._said) or "without a word, as where a machine is out of memory"
+            raise UserError(f"vLLM's engine ended ({why}): answers so far are kept; run again") from None
         finally:
             if asked:
                 engine.abort_request(list(asked))
@@ -158,7 +161,7 @@ class VllmBackend:
             _free()
 
 
-def _load(folder: Path, model: ModelParams, params: VllmParams) -> Any:
+def _load(folder: Path, model: ModelParams, params: VllmParams, said: IO[bytes]) -> Any:
     on_cpu = _is_for_cpus()
     _set_environment(_EVERYWHERE | (_ON_CPU if on_cpu else {}))
     engine = _engine()
@@ -168,16 +171,42 @@ def _load(folder: Path, model: ModelParams, params: VllmParams) -> Any:
         check_memory(needed, free)
     options = _of_cpu(params, free - needed) if on_cpu else _of_gpu(params)
     try:
-        llm = engine(**_options(folder, params), **options)
+        with _aside(said):
+            llm = engine(**_options(folder, params), **options)
     except (ValueError, RuntimeError, OSError) as error:
         _free()
+        reason = (_ELSEWHERE in str(error) and _last_error(said)) or _reason(error)
         raise UserError(
-            f"generate.llm.backend: vLLM cannot load {model.name} ({_reason(error)}): change the model, dtype, "
+            f"generate.llm.backend: vLLM cannot load {model.name} ({reason}): change the model, dtype, "
             "quantization, max_model_len or memory (gpu_memory_utilization in vLLM's words)"
         ) from error
     _watch(llm.llm_engine.engine_core)
     _guard()
     return llm
+
+
+@contextmanager
+def _aside(said: IO[bytes]) -> Iterator[None]:
+    """Have what this process, and those that it starts, say go to a file; NESTLING_LOG leaves it at the terminal."""
+    if os.environ.get("NESTLING_LOG"):
+        yield
+        return
+    kept = {number: os.dup(number) for number in (1, 2)}
+    try:
+        for number in kept:
+            os.dup2(said.fileno(), number)
+        yield
+    finally:
+        for number, before in kept.items():
+            os.dup2(before, number)
+            os.close(before)
+
+
+def _last_error(said: IO[bytes]) -> str:
+    """Return the last error that an engine in a process of its own told before it ended, none where it told none."""
+    said.seek(0)
+    told = _ERROR.findall(said.read().decode("utf-8", "replace"))
+    return next((text.strip()[:200] for text in reversed(told) if _ELSEWHERE not in text), "")
 
 
 def _engine() -> Any:

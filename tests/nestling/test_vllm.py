@@ -294,7 +294,7 @@ def test_an_engine_in_its_own_process_says_the_same_and_its_death_is_told(folder
     expected = {key: text for key, text in texts(answers).items() if int(key) < 8}
     assert ended.stdout.strip() == str(sorted(expected.items()))
     assert ended.returncode == 1
-    assert "\nerror: vLLM's engine ended" in ended.stderr
+    assert any(line.startswith("error: vLLM's engine ended") for line in ended.stderr.splitlines())
 
 
 ORPHANED = """
@@ -309,6 +309,34 @@ if __name__ == "__main__":
     print(*(child.pid for child in multiprocessing.active_children()), flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 """
+
+
+UNLOADABLE = """
+import sys, warnings
+warnings.simplefilter("ignore")
+from nestling.cli import run
+from tests.nestling.test_vllm import PARAMS, VllmBackend, Path, pinned
+
+if __name__ == "__main__":
+    run(lambda: VllmBackend(pinned(Path(sys.argv[1])), PARAMS.model_copy(update={"memory": 1e-6})))
+"""
+
+
+@pytest.mark.slow
+def test_an_engine_in_its_own_process_that_cannot_be_loaded_is_told_in_a_sentence(folder):
+    ended = subprocess.run(
+        [sys.executable, "-c", UNLOADABLE, folder],
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"VLLM_ENABLE_V1_MULTIPROCESSING": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    told = [line for line in ended.stderr.splitlines() if "error" in line.lower()]
+    assert (ended.returncode, ended.stdout, len(told)) == (1, "", 1), ended.stderr
+    assert "vLLM cannot load" in told[0]
+    assert "No available memory for the cache blocks" in told[0]
+    assert "Traceback" not in ended.stderr
 
 
 @pytest.mark.slow
