@@ -1,0 +1,178 @@
+"""The desk: where people judge. One interface for Argilla and for spreadsheets, and what passes over it.
+
+What goes out are piles of tasks; what comes back is what each person said of each record, in the values of
+data/annotations (docs/review.md). A desk knows nothing of rounds that came before, of files or of curation.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from nestling.corpus.ids import content_id
+
+PILES = ("audit", "active", "sts", "adjudication")
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"  # the names of passages, in the order shown
+NONE = "none"  # the mark that says that no passage answers; the value in data/annotations is an empty list
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """What a machine would answer.
+
+    Attributes:
+        question: query_quality or relevant.
+        value: in the form of the answer: a word, or a list of passage ids.
+        agent: who says so: filter, miner, or the judge's name.
+        score: how sure it is, higher is surer; a list where the value is one.
+    """
+
+    question: str
+    value: str | list[str]
+    agent: str
+    score: float | list[float] | None
+
+
+@dataclass(frozen=True)
+class RetrievalTask:
+    """A query and the passages beside it, in the order in which they are shown.
+
+    Attributes:
+        record_id: hash of query, own passage and candidates.
+        query: its words.
+        passage_id: the query's own passage, which is among the passages.
+        passages: passage_id and text, in an order that says nothing of rank or of which is the query's own.
+        metadata: for filtering and sorting, by name: text, whole number or fraction; no entry where unknown.
+        suggestions: at most one a question.
+        vector: [dims] of the query, for "find similar"; None where none is wanted.
+        said: what people disagree on, told to a referee; empty otherwise.
+    """
+
+    record_id: str
+    query: str
+    passage_id: str
+    passages: tuple[tuple[str, str], ...]
+    metadata: Mapping[str, str | int | float] = field(default_factory=dict)
+    suggestions: tuple[Suggestion, ...] = ()
+    vector: np.ndarray | None = None
+    said: str = ""
+
+
+@dataclass(frozen=True)
+class PairTask:
+    """A sentence pair to be graded from 0 to 5; attributes as of RetrievalTask."""
+
+    record_id: str
+    sentence1: str
+    sentence2: str
+    metadata: Mapping[str, str | int | float] = field(default_factory=dict)
+    vector: np.ndarray | None = None
+    said: str = ""
+
+
+@dataclass(frozen=True)
+class Pile:
+    """Tasks that go out together.
+
+    Attributes:
+        name: one of PILES.
+        people: how many answers a record needs.
+        tasks: most worth judging first; of one kind.
+    """
+
+    name: str
+    people: int
+    tasks: Sequence[RetrievalTask] | Sequence[PairTask]
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What a push did to a pile: tasks that were there already, and those that were added."""
+
+    pile: str
+    there: int
+    added: int
+
+
+@dataclass(frozen=True)
+class Given:
+    """What one person said of one record.
+
+    Attributes:
+        record_id: of the task.
+        pile: that it lay in.
+        annotator: a name.
+        status: submitted, draft or discarded.
+        submitted_at: ISO 8601, UTC.
+        values: question to value, as in data/annotations; of submitted answers alone.
+    """
+
+    record_id: str
+    pile: str
+    annotator: str
+    status: Literal["submitted", "draft", "discarded"]
+    submitted_at: str
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A retrieval record as it was shown: candidates without the query's own passage."""
+
+    record_id: str
+    query: str
+    passage_id: str
+    candidates: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """All that people said, and the records that they saw."""
+
+    given: Sequence[Given]
+    shown: Sequence[Shown]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a pile is.
+
+    Attributes:
+        pile: its name.
+        records: in it.
+        done: records that have as many submitted answers as they need.
+        by_annotator: name to counts of submitted, draft and discarded.
+    """
+
+    pile: str
+    records: int
+    done: int
+    by_annotator: Mapping[str, Mapping[str, int]]
+
+
+class Desk(Protocol):
+    """A place where people judge."""
+
+    def push(self, round_name: str, piles: Sequence[Pile]) -> list[Pushed]:
+        """Add what is missing; touch nothing that is there."""
+
+    def pull(self, round_name: str) -> Pulled:
+        """Return everything that people said in a round."""
+
+    def progress(self, round_name: str) -> list[Progress]:
+        """Return how far the piles of a round are."""
+
+    def close(self) -> None:
+        """Let go of connections and files."""
+
+
+def shuffled(record_id: str, passages: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Return passages (passage_id, text) in an order that hangs on the record's and the passages' names alone."""
+    return tuple(sorted(passages, key=lambda passage: content_id("shown", record_id, passage[0])))
+
+
+def marked(values: Sequence[str], passage_ids: Sequence[str]) -> list[str]:
+    """Return the ids of the passages whose letters are marked, in the order shown; other letters mark nothing."""
+    chosen = set(values)
+    return [passage for letter, passage in zip(LETTERS, passage_ids, strict=False) if letter in chosen]
