@@ -1,4 +1,4 @@
-# make repro | test | check | services | bench; everything happens in .venv
+# make repro | test | check | argilla | bench; everything happens in .venv, and Argilla's server in .argilla
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
@@ -10,12 +10,13 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 export VLLM_NO_USAGE_STATS := 1
 # BLAS on more threads than cores is slow; on another number of threads than before its last bits differ
 export OMP_NUM_THREADS ?= 2
+export ARGILLA_VENV ?= $(CURDIR)/.argilla/venv
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test engine lint check services bench clean
+.PHONY: help repro test engine lint check argilla argilla-password argilla-key argilla-server bench clean
 
 help:  ## say what there is
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
 $(BIN)/nestling: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "nestling needs Python 3.11 or newer: make PYTHON=python3.12")'
@@ -29,7 +30,7 @@ repro: $(BIN)/nestling  ## rebuild data, model and figures of the set that param
 	@nestling show
 	@echo 'all figures: dvc metrics show, reports/model_card.md; pictures: dvc plots show'
 
-test: engine  ## run all tests, those with the real vLLM included
+test: engine argilla-server  ## run all tests, those with the real vLLM and the real Argilla included
 	python -m pytest
 
 engine: $(VENV)/.engine  ## install vLLM for a machine without a GPU, unless a vLLM is there, and Ray (docs/llm.md)
@@ -49,8 +50,24 @@ lint: $(BIN)/nestling  ## format, lint, types
 
 check: lint test  ## format, lint, types, tests
 
-services:  ## start what reviewing needs besides this repository
-	@echo 'no service is needed yet: reviewers hand in data/annotations/*.jsonl (docs/review.md)'
+argilla: $(BIN)/nestling argilla-server  ## start Argilla, where people judge, on this machine (docs/argilla.md)
+	@python -m services.argilla.local start
+
+argilla-password: $(BIN)/nestling argilla-server  ## give NAME=anna a new password, for the one that is lost
+	@python -m services.argilla.local password "$${NAME:?say whose: make argilla-password NAME=anna}"
+
+argilla-key: $(BIN)/nestling argilla-server  ## give the owner a new API key, for the one that is lost
+	@python -m services.argilla.local key
+
+argilla-server: $(ARGILLA_VENV)/.installed  ## install what Argilla needs here, and say what is missing
+	@command -v redis-server >/dev/null \
+	    || echo 'redis-server is missing, Argilla cannot start without it: apt-get install redis-server' >&2
+
+$(ARGILLA_VENV)/.installed: requirements/argilla-server.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and "Argilla needs Python 3.11 to 3.13: make PYTHON=python3.12 $(MAKECMDGOALS)")'
+	$(PYTHON) -m venv --clear $(ARGILLA_VENV)
+	$(ARGILLA_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
 
 bench: $(BIN)/nestling  ## print the table of benchmarks/encoders.py on the sample
 	python benchmarks/encoders.py

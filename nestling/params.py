@@ -18,6 +18,7 @@ SECTIONS = (
     "filter",
     "mine",
     "select",
+    "review",
     "curate",
     "balance",
     "train",

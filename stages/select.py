@@ -1,8 +1,10 @@
 """Choose what people should judge next, and a stratified random sample from which error rates are estimated.
 
+What comes next is what judging is expected to gain most from, as far as the answers given so far can tell.
+
 Reads   data/prepared/passages.parquet (Passage), data/prepared/pairs.parquet (SentencePair),
-        data/filtered/queries.parquet (FoundQuery), data/mined/candidates.parquet (Candidate), data/annotations/,
-        the current encoder's folder
+        data/filtered/queries.parquet (FoundQuery), data/mined/candidates.parquet (Candidate),
+        data/generated/judged.parquet (Judged), data/annotations/, the current encoder's folder
 Writes  data/queue/records.parquet (ReviewRecord), data/queue/retrieval.parquet (QueueItem),
         data/queue/sts.parquet (PairItem), reports/select.json
 """
@@ -11,22 +13,24 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 from sklearn.cluster import MiniBatchKMeans
 
 from nestling.cli import run, say
 from nestling.corpus.ids import content_id
 from nestling.params import StageParams
 from nestling.retrieval.embeddings import EncodeParams, Encoder
-from nestling.review.answers import read_answers
+from nestling.review.answers import read_answers, read_shown_records
+from nestling.review.apply import judged_passages, quality
 from nestling.review.records import make_records
+from nestling.review.worth import Passages, Told, WorthParams, features, worth
 from nestling.tables.corpus import Passage, SentencePair
 from nestling.tables.io import read_table, write_json, write_table
-from nestling.tables.queries import FoundQuery
+from nestling.tables.queries import FoundQuery, Judged
 from nestling.tables.retrieval import Candidate
 from nestling.tables.review import PURPOSES, PairItem, QueueItem, ReviewRecord
 
-OUT = Path("data/queue")
+ANNOTATIONS, OUT = Path("data/annotations"), Path("data/queue")
 
 
 class SelectParams(StageParams, section="select", shared=("seed", "current", "encode")):
@@ -38,7 +42,9 @@ class SelectParams(StageParams, section="select", shared=("seed", "current", "en
     strata: PositiveInt  # of the audit, by margin
     active: NonNegativeInt  # queries where people's time changes most
     clusters: PositiveInt  # topics over which the active part is spread
+    repeat: float = Field(gt=0, le=1)  # what a further record of a topic is worth; 1 spreads nothing
     pairs: NonNegativeInt  # sentence pairs to grade again
+    worth: WorthParams
 
 
 def draw_audit(records: pl.DataFrame, size: int, seed: int) -> pl.DataFrame:
@@ -62,40 +68,36 @@ def draw_audit(records: pl.DataFrame, size: int, seed: int) -> pl.DataFrame:
     )
 
 
-def rank_active(records: pl.DataFrame, candidates: pl.DataFrame, clusters: pl.DataFrame) -> pl.DataFrame:
-    """Return records, most worth judging first, spread over clusters, each with `why`.
+def rank_active(records: pl.DataFrame, worths: pl.DataFrame, clusters: pl.DataFrame, repeat: float) -> pl.DataFrame:
+    """Return records, most worth judging first, each with `why`.
 
-    Worth is the closeness of the nearest negative (1 for the narrowest margin, 0 for the widest) plus the disagreement
-    of filter and miner: the share of shown candidates that outscore the passage the filter took for the answer.
+    Args:
+        records: ReviewRecord rows.
+        worths: as `worth` gives it.
+        clusters: passage_id, cluster.
+        repeat: what a further record of a topic is worth, as a share of what it were without the one before it.
     """
-    outscored = (
-        records.select("query_id", passage_id="candidates")
-        .explode("passage_id")
-        .join(candidates, on=["query_id", "passage_id"])
-        .group_by("query_id")
-        .agg(above=(pl.col("score") > pl.col("positive_score")).sum())
-    )
-    closeness = 1 - (pl.col("margin").rank() - 1) / pl.max_horizontal(pl.col("margin").count() - 1, 1)
-    above = pl.col("above").fill_null(0)
-    worth = closeness.fill_null(0.0) + above / pl.max_horizontal(pl.col("candidates").list.len(), 1)
+    turn = pl.int_range(pl.len()).over("cluster")
     return (
-        records.filter(pl.col("candidates").list.len() > 0)
-        .join(outscored, on="query_id", how="left", maintain_order="left")
+        records.join(worths, on="record_id", maintain_order="left")
         .join(clusters, on="passage_id", maintain_order="left")
-        .with_columns(worth=worth, above=above)
         .sort("worth", "record_id", descending=[True, False])
-        .with_columns(turn=pl.int_range(pl.len()).over("cluster"))
-        .sort("turn", "worth", "record_id", descending=[False, True, False])
-        .with_columns(
-            why=pl.when(pl.col("above") > 0)
-            .then(pl.format("{} of the candidates score above the passage; topic {}", "above", "cluster"))
-            .when(pl.col("margin").is_not_null())
-            .then(
-                pl.format("nearest negative only {} below the passage; topic {}", pl.col("margin").round(3), "cluster")
-            )
-            .otherwise(pl.format("likely false negatives were left out; topic {}", "cluster"))
-        )
+        .with_columns(now=pl.col("worth") * pl.lit(repeat).pow(turn))
+        .sort("now", "worth", "record_id", descending=[True, True, False])
+        .with_columns(why=_why())
     )
+
+
+def _why() -> pl.Expr:
+    found = pl.format(
+        "{} of {} candidates expected to answer, {} of them among the negatives",
+        pl.col("expected").round(1),
+        pl.col("candidates").list.len(),
+        pl.col("false").round(1),
+    )
+    shown = pl.when(pl.col("candidates").list.len() > 0).then(found).otherwise(pl.lit("no candidates"))
+    bad = (pl.col("bad") * 100).round().cast(pl.Int64)
+    return pl.format("{}; bad query {}%; worth {}; topic {}", shown, bad, pl.col("worth").round(2), "cluster")
 
 
 def cluster(vectors: np.ndarray, passage_ids: pl.Series, clusters: int, seed: int) -> pl.DataFrame:
@@ -127,6 +129,7 @@ def queue_items(chosen: pl.DataFrame, candidates: pl.DataFrame, passages: pl.Dat
     )
     return (
         chosen.drop("candidates")
+        .rename({"score": "positive_score"})
         .with_columns(
             position=pl.int_range(1, pl.len() + 1, dtype=pl.UInt32), purpose=pl.col("purpose").cast(pl.Enum(PURPOSES))
         )
@@ -154,40 +157,59 @@ def pair_items(pairs: pl.DataFrame, cosine: np.ndarray, size: int) -> pl.DataFra
     )
 
 
+def hear(answers: pl.DataFrame, records: pl.DataFrame, earlier: pl.DataFrame) -> Told:
+    """Return what people said of queries and passages, in whatever record they saw them."""
+    content = ["record_id", "query", "passage_id", "candidates"]
+    others = earlier.join(records, on="record_id", how="anti", maintain_order="left")
+    shown = pl.concat([records.select(content), others.select(content)])
+    known = answers.join(shown, on="record_id", how="semi", maintain_order="left")
+    return Told(judged_passages(known, shown), quality(known, shown))
+
+
+def write_pairs(pairs: pl.DataFrame, encoder: Encoder, size: int) -> int:
+    """Write the queue of sentence pairs and return its length."""
+    left = encoder.encode(pairs["sentence1"].to_list(), "document")
+    right = encoder.encode(pairs["sentence2"].to_list(), "document")
+    cosine = (left.block(0, len(left)) * right.block(0, len(right))).sum(1)
+    items = pair_items(pairs, cosine, size)
+    write_table(items, OUT / "sts.parquet", PairItem)
+    return items.height
+
+
 def main() -> None:
     params = SelectParams.load()
     passages = read_table("data/prepared/passages.parquet", Passage)
     queries = read_table("data/filtered/queries.parquet", FoundQuery).filter(pl.col("split") != "test")
     candidates = read_table("data/mined/candidates.parquet", Candidate)
+    judged = read_table("data/generated/judged.parquet", Judged)
     pairs = read_table("data/prepared/pairs.parquet", SentencePair)
-    answered = set(read_answers(Path("data/annotations"))[0]["record_id"])
+    answers, _ = read_answers(ANNOTATIONS)
     encoder = Encoder(params.current, params.encode)
 
     records = make_records(queries, candidates, params.candidates, params.strata)
     audit = draw_audit(records, params.audit, params.seed).with_columns(purpose=pl.lit("audit"))
-    vectors = encoder.encode(passages["text"].to_list(), "document")
-    topics = cluster(vectors.block(0, len(vectors)), passages["passage_id"], params.clusters, params.seed)
-    fresh = records.filter(~pl.col("record_id").is_in({*audit["record_id"], *answered}))
-    active = rank_active(fresh, candidates, topics).head(params.active).with_columns(purpose=pl.lit("active"))
-    chosen = pl.concat([audit, active.select(audit.columns)])
-    ungraded = pairs.filter(~pl.col("pair_id").is_in(answered))
-    left = encoder.encode(ungraded["sentence1"].to_list(), "document")
-    right = encoder.encode(ungraded["sentence2"].to_list(), "document")
-    cosine = (left.block(0, len(left)) * right.block(0, len(right))).sum(1)
+    encoded = encoder.encode(passages["text"].to_list(), "document")
+    vectors = encoded.block(0, len(encoded))
+    known = features(records, candidates, Passages(passages["passage_id"], vectors), judged)
+    worths = worth(known, hear(answers, records, read_shown_records(ANNOTATIONS)), params.worth)
+    topics = cluster(vectors, passages["passage_id"], params.clusters, params.seed)
+    fresh = records.filter(~pl.col("record_id").is_in({*audit["record_id"], *answers["record_id"]}))
+    active = rank_active(fresh, worths, topics, params.repeat).head(params.active)
+    chosen = pl.concat([audit, active.with_columns(purpose=pl.lit("active")).select(audit.columns)])
 
     write_table(records, OUT / "records.parquet", ReviewRecord)
     write_table(queue_items(chosen, candidates, passages), OUT / "retrieval.parquet", QueueItem)
-    write_table(pair_items(ungraded, cosine, params.pairs), OUT / "sts.parquet", PairItem)
+    graded = write_pairs(pairs.filter(~pl.col("pair_id").is_in(answers["record_id"].to_list())), encoder, params.pairs)
     strata = records.filter(pl.col("mined").list.any())["stratum"].value_counts().sort("stratum")
     report = {
         "records": records.height,
         "audit": audit.height,
         "active": active.height,
-        "pairs": min(params.pairs, ungraded.height),
+        "pairs": graded,
         "audit_population": dict(strata.iter_rows()),
     }
     write_json(report, "reports/select.json")
-    say(f"select: {audit.height} queries to audit, {active.height} to judge, {report['pairs']} pairs to grade")
+    say(f"select: {audit.height} queries to audit, {active.height} to judge, {graded} pairs to grade")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.argilla import argilla
 from tests.project import Project, clone
+
+__all__ = ["argilla"]  # a fixture
 
 
 @pytest.fixture(scope="session")

@@ -14,14 +14,11 @@ import pytest
 import yaml
 
 from nestling.params import SHARED, StageParams, Strict, read_params
+from nestling.review.pushing import PushParams
 from tests.project import REPOSITORY, Project, take
 
 PLUMBING = {"nestling/cli.py", "nestling/errors.py", "nestling/params.py", "nestling/tables/io.py"}
-OPTIONAL = {
-    "vllm": "nestling/llm/",
-    "ray": "nestling/llm/",
-    "argilla": "nestling/review/",
-}  # library -> where it may be
+OPTIONAL = {"vllm": "nestling/llm/", "ray": "nestling/llm/"}  # library -> where it may be
 ONLY_WITH_AN_LLM = {"nestling/queries/prompts"}  # the tiny project's queries are recorded and cut out
 KEPT = (".cache/", "data/journal/")  # beside the outputs, and never read in place of a dependency: caches
 SOURCES = ("data/raw/", "nestling/queries/prompts", "data/annotations", "models/promoted")  # what no stage makes
@@ -186,10 +183,12 @@ def test_a_stage_opens_everything_that_it_declares(alone, tmp_path):
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_section_has_its_class_and_loads(path):
-    assert set(read_params(path)) == {"shared", *STAGES}
+    assert set(read_params(path)) == {"shared", "review", *STAGES}
     for name in STAGES:
         assert params_class(name).section == name
         params_class(name).load(path)
+    assert PushParams.section == "review"  # which no stage reads
+    PushParams.load(path)
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

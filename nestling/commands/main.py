@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import typer
 
 from nestling.cli import one_sentence
-from nestling.commands import add
+from nestling.commands import add, review
 from nestling.commands.doctor import doctor
 from nestling.commands.promote import promote
 from nestling.commands.show import show
@@ -18,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(add.app, name="add")
+app.add_typer(review.app, name="review")
 app.command()(doctor)
 app.command()(promote)
 app.command()(show)

@@ -14,12 +14,11 @@ from typing import Any
 
 import polars as pl
 
-from nestling.tables.review import QUALITIES, QUESTIONS
+from nestling.tables.io import empty
+from nestling.tables.review import QUALITIES, QUESTIONS, Answer
 
 _FIELDS = ("record_id", "question", "value", "annotator", "status", "submitted_at")
-_ANSWERS = pl.Schema(
-    dict.fromkeys(("record_id", "question", "annotator", "value", "submitted_at", "round"), pl.String)
-)
+_ANSWERS = empty(Answer).schema
 _RECORDS = pl.Schema(
     {**dict.fromkeys(("record_id", "query", "passage_id"), pl.String()), "candidates": pl.List(pl.String)}
 )
@@ -29,7 +28,8 @@ def read_answers(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the last answer of each person to each question of each record, and the lines that are none (Rejected).
 
     Rounds add up in the order of submission, whose times are brought to UTC; a time without a zone is taken for UTC.
-    Drafts and discarded answers do not count.
+    Drafts and discarded answers do not count. What somebody says as a referee does not replace what the same person
+    said as an annotator.
     """
     answers, rejected = [], []
     for name, number, line in _lines(folder, records=False):
@@ -37,15 +37,13 @@ def read_answers(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
         if reason:
             rejected.append(("answer", f"{name}:{number}", reason, "", line[:200]))
         else:
-            answers.append(
-                {**found, "value": json.dumps(found["value"], ensure_ascii=False, sort_keys=True), "round": name}
-            )
+            value = json.dumps(found["value"], ensure_ascii=False, sort_keys=True)
+            answers.append({"referee": False, **found, "value": value, "round": name})
     frame = pl.DataFrame([{key: row[key] for key in _ANSWERS} for row in answers], schema=_ANSWERS)
-    last = frame.sort("submitted_at", "round", maintain_order=True).unique(
-        ["record_id", "question", "annotator"], keep="last", maintain_order=True
-    )
+    word = ["record_id", "question", "annotator", "referee"]
+    last = frame.sort("submitted_at", "round", maintain_order=True).unique(word, keep="last", maintain_order=True)
     schema = dict.fromkeys(("item", "item_id", "reason", "detail", "text"), pl.String)
-    return last.sort("record_id", "question", "annotator"), pl.DataFrame(rejected, schema=schema, orient="row")
+    return last.sort(word), pl.DataFrame(rejected, schema=schema, orient="row")
 
 
 def read_shown_records(folder: Path) -> pl.DataFrame:
@@ -101,7 +99,8 @@ def _answer(line: str) -> tuple[dict[str, Any], str]:
     if row["status"] != "submitted":
         return row, "not_submitted"
     named = all(isinstance(row[key], str) for key in ("record_id", "annotator", "submitted_at"))
-    if not named or row["question"] not in QUESTIONS or not _valid(row["question"], row["value"]):
+    told = named and isinstance(row.get("referee", False), bool)
+    if not told or row["question"] not in QUESTIONS or not _valid(row["question"], row["value"]):
         return row, "invalid_value"
     if not (moment := _moment(row["submitted_at"])):
         return row, "invalid_time"
@@ -123,3 +122,11 @@ def majority(votes: list[str]) -> str | None:
     ranked = Counter(votes).most_common(2)
     tied = len(ranked) == 2 and ranked[0][1] == ranked[1][1]
     return None if tied or not ranked else ranked[0][0]
+
+
+def by_annotator(answers: pl.DataFrame) -> dict[str, dict[str, int]]:
+    """Return, by name, how many answers each person gave, on how many records, and how many as a referee."""
+    counts = answers.group_by("annotator").agg(
+        answers=pl.len(), records=pl.col("record_id").n_unique(), as_referee=pl.col("referee").sum()
+    )
+    return {row.pop("annotator"): row for row in counts.sort("annotator").iter_rows(named=True)}

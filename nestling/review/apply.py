@@ -1,7 +1,7 @@
 """Apply what people said: bad queries out, better wordings in, false negatives made positives.
 
 Judgements are carried by what was judged, the words of the query and the passages, not by a record's name, so that
-they hold in every round in which the same query meets the same passage.
+they hold in every round in which the same query meets the same passage. Where a referee spoke, referees alone count.
 """
 
 import json
@@ -25,42 +25,49 @@ def rewrites(answers: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
 
 
 def _settled(answers: pl.DataFrame, records: pl.DataFrame, question: str) -> pl.DataFrame:
-    asked = answers.filter(pl.col("question") == question).join(
-        records.select("record_id", "query", "passage_id"), on="record_id", maintain_order="left"
-    )
-    votes = _latest(asked, ["query", "passage_id"]).group_by("query", "passage_id", maintain_order=True).agg("value")
+    matter = ["query", "passage_id"]
+    said = deciding(latest(asked(answers, records, question), matter), matter)
+    votes = said.group_by(matter, maintain_order=True).agg("value")
     values = [majority([one_line(json.loads(vote)) for vote in row]) for row in votes["value"].to_list()]
     return votes.with_columns(value=pl.Series(values, dtype=pl.String))
 
 
-def _latest(said: pl.DataFrame, matter: list[str]) -> pl.DataFrame:
-    """Return each person's last word on a matter, which may have stood in several records."""
-    ordered = said.sort("submitted_at", "round", maintain_order=True)
-    return ordered.unique([*matter, "annotator"], keep="last", maintain_order=True).sort(*matter, "annotator")
+def asked(answers: pl.DataFrame, records: pl.DataFrame, question: str) -> pl.DataFrame:
+    """Return the answers to a question, with the query and its own passage_id that each record shows."""
+    contents = records.select("record_id", "query", "passage_id")
+    return answers.filter(pl.col("question") == question).join(contents, on="record_id", maintain_order="left")
 
 
 def marked_passages(answers: pl.DataFrame) -> pl.DataFrame:
     """Return the answers on passages, `value` as the list of those that were marked."""
-    asked = answers.filter(pl.col("question") == "relevant")
-    return asked.with_columns(pl.col("value").str.json_decode(pl.List(pl.String)))
+    marks = answers.filter(pl.col("question") == "relevant")
+    return marks.with_columns(pl.col("value").str.json_decode(pl.List(pl.String)))
 
 
-def _votes(answers: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
+def passage_votes(answers: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
     """Return what each person said (0 or 1) of each passage shown: the query's own and the candidates."""
-    marked = marked_passages(answers)
     shown = records.select("record_id", candidates=pl.concat_list("passage_id", "candidates"))
-    contents = records.select("record_id", "query", own_id="passage_id")
-    return (
-        passage_units(marked, shown)
-        .rename({"unit_id": "passage_id"})
-        .join(marked.select("record_id", "annotator", "submitted_at", "round"), on=["record_id", "annotator"])
-        .join(contents, on="record_id")
-    )
+    votes = passage_units(marked_passages(answers), shown).rename({"unit_id": "passage_id"})
+    return votes.join(records.select("record_id", "query"), on="record_id", maintain_order="left")
+
+
+def latest(said: pl.DataFrame, matter: list[str]) -> pl.DataFrame:
+    """Return each person's last word on a matter, which may have stood in several records."""
+    ordered = said.sort("submitted_at", "round", maintain_order=True)
+    last = ordered.unique([*matter, "annotator", "referee"], keep="last", maintain_order=True)
+    return last.sort(*matter, "annotator", "referee")
+
+
+def deciding(said: pl.DataFrame, matter: list[str]) -> pl.DataFrame:
+    """Return the words that count: referees' alone where one spoke on the matter."""
+    return said.filter(pl.col("referee") | ~pl.col("referee").any().over(matter))
 
 
 def _outcome(votes: pl.DataFrame, matter: list[str]) -> pl.DataFrame:
-    counted = votes.group_by(matter).agg(
-        twice=pl.col("value").sum().cast(pl.Int64) * 2, people=pl.len().cast(pl.Int64)
+    counted = (
+        deciding(votes, matter)
+        .group_by(matter)
+        .agg(twice=pl.col("value").sum().cast(pl.Int64) * 2, people=pl.len().cast(pl.Int64))
     )
     said = pl.when(pl.col("twice") != pl.col("people")).then(pl.col("twice") > pl.col("people"))
     return counted.select(*matter, relevant=said).sort(matter)
@@ -68,13 +75,13 @@ def _outcome(votes: pl.DataFrame, matter: list[str]) -> pl.DataFrame:
 
 def relevance(answers: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
     """Return record_id, passage_id and `relevant`, the majority's word on every passage shown; null for a tie."""
-    return _outcome(_votes(answers, records), ["record_id", "passage_id"])
+    return _outcome(passage_votes(answers, records), ["record_id", "passage_id"])
 
 
 def judged_passages(answers: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
     """Return query, passage_id and `relevant` for every passage that people judged for it; null for a tie."""
     matter = ["query", "passage_id"]
-    return _outcome(_latest(_votes(answers, records), matter), matter)
+    return _outcome(latest(passage_votes(answers, records), matter), matter)
 
 
 def apply_quality(
@@ -150,7 +157,7 @@ def apply_relevance(
 def apply_similarity(pairs: pl.DataFrame, answers: pl.DataFrame) -> tuple[pl.DataFrame, int]:
     """Return the pairs with people's mean grade (0 to 5, brought to 0 to 1) if there is one, and how many changed."""
     grades = (
-        answers.filter(pl.col("question") == "similarity")
+        deciding(answers.filter(pl.col("question") == "similarity"), ["record_id"])
         .with_columns(grade=pl.col("value").cast(pl.Float64))
         .group_by("record_id", maintain_order=True)
         .agg(pl.col("grade").mean() / 5)

@@ -4,11 +4,14 @@ A sampled query is a cluster: all its mined negatives are judged. The rate is th
 "Sampling Techniques", 1977, section 6.11). Its interval is that of Korn and Graubard, "Confidence intervals for
 proportions with small expected number of positive counts estimated from survey data" (Survey Methodology, 1998):
 Clopper and Pearson's exact interval at the effective number of judgements. It lies in [0, 1] and does not shrink to
-nothing when no false negative was seen, as a bootstrap or a normal interval would.
+nothing when no false negative was seen, as a bootstrap or a normal interval would. A part of the negatives, say those
+of one rank, is a domain: queries that have none of them stay in the sample and count for none (Särndal, Swensson and
+Wretman, "Model Assisted Survey Sampling", 1992, chapter 10).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -114,6 +117,40 @@ def false_negative_rate(judged: pl.DataFrame, population: Mapping[str, int]) -> 
     return Rate(sample.rate, low, high, queries, negatives, false, known, strata, silent)
 
 
+def rates_by(negatives: pl.DataFrame, part: str, population: Mapping[str, int]) -> Iterator[tuple[Any, Rate]]:
+    """Estimate the false-negative rate of each part of the mined negatives, in the order of the parts.
+
+    Strata of which no judged query has a negative in the part weigh nothing and are left out of its estimate.
+
+    Args:
+        negatives: record_id, stratum, relevant (whether the negative answers the query), and the part it belongs to
+            (null: to none); one row a judged negative.
+        part: name of the column of parts.
+        population: how many queries, judged or not, each stratum holds.
+
+    Yields:
+        The part and its rate, whose `judged_queries` are those with a negative in it.
+    """
+    for value in negatives[part].drop_nulls().unique().sort():
+        counts = by_query(negatives, pl.col(part) == value)
+        heard = counts.filter(pl.col("negatives").sum().over("stratum") > 0)
+        strata = {name: population[name] for name in heard["stratum"].unique()}
+        rate = false_negative_rate(heard, strata)
+        yield value, replace(rate, judged_queries=heard.filter(pl.col("negatives") > 0).height)
+
+
+def by_query(negatives: pl.DataFrame, counted: pl.Expr) -> pl.DataFrame:
+    """Return record_id, stratum, negatives and false_negatives of every judged query, for negatives that count.
+
+    Args:
+        negatives: record_id, stratum, relevant and what `counted` needs; one row a judged negative.
+        counted: which negatives count; null is no.
+    """
+    marked = negatives.with_columns(counts=counted.fill_null(False))
+    sums = {"negatives": pl.col("counts").sum(), "false_negatives": (pl.col("counts") & pl.col("relevant")).sum()}
+    return marked.group_by("record_id", "stratum").agg(**sums).sort("record_id")
+
+
 def _strata(judged: pl.DataFrame, population: Mapping[str, int]) -> tuple[StratumCount, ...]:
     if judged["record_id"].is_duplicated().any():
         raise ValueError("a record is judged twice: settle the answers of several people first")
@@ -155,8 +192,9 @@ def _unjudged_share(sample: _Sample) -> float:
 
 def _freedom(sample: _Sample) -> float:
     """Return how many queries the variance is measured on, less one a stratum, by weight (Satterthwaite, 1946)."""
+    holding = np.bincount(sample.stratum, sample.negatives > 0)  # the others of a domain's sample vary by nothing
     variance = sample.population**2 / sample.judged
-    return float(variance.sum() ** 2 / (variance**2 / np.maximum(sample.judged - 1, 1)).sum())
+    return float(variance.sum() ** 2 / (variance**2 / np.maximum(holding - 1, 1)).sum())
 
 
 def _design_effect(sample: _Sample) -> float:

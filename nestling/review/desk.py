@@ -12,7 +12,8 @@ import numpy as np
 
 from nestling.corpus.ids import content_id
 
-PILES = ("audit", "active", "sts", "adjudication")
+PILES = ("audit", "active", "sts", "adjudication", "sts-adjudication")
+TO_REFEREES = ("adjudication", "sts-adjudication")  # piles in which a referee settles what annotators dispute
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"  # the names of passages, in the order shown
 NONE = "none"  # the mark that says that no passage answers; the value in data/annotations is an empty list
 
@@ -127,28 +128,20 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Pulled:
-    """All that people said, and the records that they saw."""
+class Size:
+    """How many records a pile holds, and how many people each needs."""
 
-    given: Sequence[Given]
-    shown: Sequence[Shown]
+    records: int
+    people: int
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far a pile is.
+class Pulled:
+    """All that people said, the records that they saw, and the size of each pile by name."""
 
-    Attributes:
-        pile: its name.
-        records: in it.
-        done: records that have as many submitted answers as they need.
-        by_annotator: name to counts of submitted, draft and discarded.
-    """
-
-    pile: str
-    records: int
-    done: int
-    by_annotator: Mapping[str, Mapping[str, int]]
+    given: Sequence[Given]
+    shown: Sequence[Shown]
+    sizes: Mapping[str, Size]
 
 
 class Desk(Protocol):
@@ -159,9 +152,6 @@ class Desk(Protocol):
 
     def pull(self, round_name: str) -> Pulled:
         """Return everything that people said in a round."""
-
-    def progress(self, round_name: str) -> list[Progress]:
-        """Return how far the piles of a round are."""
 
     def close(self) -> None:
         """Let go of connections and files."""

@@ -1,9 +1,11 @@
 """What people are asked, what they answered, and what was made of it."""
 
 import dataframely as dy
+import polars as pl
 
 PURPOSES = ("audit", "active")
 QUESTIONS = ("query_quality", "relevant", "rewrite", "comment", "similarity")
+DISPUTABLE = ("query_quality", "relevant", "similarity")
 QUALITIES = ("good", "vague", "not_answerable", "wrong_language")
 
 
@@ -22,15 +24,23 @@ class ReviewRecord(dy.Schema):
 
 
 class QueueItem(dy.Schema):
-    """What people should look at next, and why."""
+    """What people should look at next, and why; rows lie by record_id, `position` is the queue's order."""
 
     record_id = dy.String(primary_key=True)
-    position = dy.UInt32()  # 1 first
+    position = dy.UInt32(min=1)  # 1 first
     purpose = dy.Enum(PURPOSES)
     why = dy.String()
+    query_id = dy.String()
     query = dy.String()
+    kind = dy.String()
+    language = dy.String()
+    origin = dy.String()
     passage_id = dy.String()
     passage = dy.String()
+    rank = dy.UInt32()  # of the query's own passage at the round trip
+    positive_score = dy.Float32()  # its own passage's
+    margin = dy.Float32(nullable=True)  # as in ReviewRecord
+    stratum = dy.String()
     candidates = dy.List(
         dy.Struct({"passage_id": dy.String(), "text": dy.String(), "score": dy.Float32(), "verdict": dy.String()})
     )
@@ -54,9 +64,28 @@ class Answer(dy.Schema):
     record_id = dy.String(primary_key=True)
     question = dy.String(primary_key=True)
     annotator = dy.String(primary_key=True)
+    referee = dy.Bool(primary_key=True)  # said to settle what others disagreed on
     value = dy.String()
     submitted_at = dy.String()
     round = dy.String()
+
+
+class Disagreement(dy.Schema):
+    """What annotators said differently of one thing, and whether a referee has settled it.
+
+    One row a query (query_quality), a passage of a query (relevant) or a sentence pair (similarity), under the name of
+    a record that shows it.
+    """
+
+    record_id = dy.String()
+    question = dy.Enum(DISPUTABLE)
+    passage_id = dy.String(nullable=True)  # of relevant alone
+    votes = dy.List(dy.Struct({"annotator": dy.String(), "value": dy.String()}))  # value is JSON; true: it answers
+    settled = dy.Bool()
+
+    @dy.rule()
+    def a_thing_is_listed_once(cls) -> pl.Expr:
+        return pl.struct("record_id", "question", "passage_id").is_unique()
 
 
 class CuratedQuery(dy.Schema):

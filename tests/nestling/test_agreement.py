@@ -39,6 +39,28 @@ def test_the_published_example(level, published):
     assert found.low < found.alpha < found.high <= 1
 
 
+# Krippendorff (2011), section A: two observers, binary; section B: two observers, five categories
+MEG, OWEN = "0100000010", "1110010000"
+BEN, GERRY = "aabbdcccedda", "babbbccceddd"
+
+
+@pytest.mark.parametrize(("one", "other", "published"), [(MEG, OWEN, 0.095), (BEN, GERRY, 0.692)])
+def test_the_published_examples_of_two_observers(one, other, published):
+    found = alpha(table([list(one), list(other)]), "nominal", seed=1)
+    assert (round(found.alpha, 3), found.units) == (published, len(one))
+
+
+def test_any_number_of_distinct_grades_fits_in_memory():
+    truth = np.random.default_rng(2).uniform(0, 5, 3000)
+    found = alpha(table([truth.tolist(), (truth + 1e-6).tolist()]), "interval", seed=1, replicates=20)
+    assert found.low > 0.999999
+
+
+def test_a_resample_of_equal_grades_that_are_no_whole_numbers_has_no_alpha():
+    found = alpha(table([[0.1, 3.3, 3.3, 3.3], [0.3, 3.3, 3.3, 3.3]]), "interval", seed=1)
+    assert 0 < found.low <= found.alpha <= found.high < 1
+
+
 def test_words_are_as_good_as_numbers_for_nominal_answers():
     words = table(OBSERVERS).with_columns(pl.format("quality {}", "value").alias("value"))
     assert alpha(words, "nominal", seed=1) == alpha(table(OBSERVERS), "nominal", seed=1)

@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nestling.review.answers import majority, read_answers, read_shown_records
+from nestling.review.answers import by_annotator, majority, read_answers, read_shown_records
+from nestling.tables.io import read_table, write_json, write_table
+from nestling.tables.review import Answer
 
 ANSWER = {
     "record_id": "r1",
@@ -86,6 +88,9 @@ def test_only_what_was_submitted_counts(tmp_path, status):
         (json.dumps(ANSWER | {"question": "similarity", "value": True}), "invalid_value"),
         (json.dumps(ANSWER | {"question": "similarity", "value": float("nan")}), "invalid_value"),
         (json.dumps(ANSWER | {"question": "rewrite", "value": None}), "invalid_value"),
+        (json.dumps(ANSWER | {"referee": "yes"}), "invalid_value"),
+        (json.dumps(ANSWER | {"referee": 1}), "invalid_value"),
+        (json.dumps(ANSWER | {"referee": None}), "invalid_value"),
         (json.dumps(ANSWER | {"submitted_at": "yesterday"}), "invalid_time"),
     ],
 )
@@ -118,3 +123,46 @@ def test_records_as_they_were_shown_are_no_answers(tmp_path):
 def test_the_majority_is_the_only_most_frequent_vote(votes):
     most = [vote for vote in "abc" if votes and votes.count(vote) == max(map(votes.count, votes))]
     assert majority(votes) == (most[0] if len(most) == 1 else None)
+
+
+def test_what_a_person_says_as_a_referee_stands_beside_what_they_said_as_an_annotator(tmp_path):
+    refereed = ANSWER | {"referee": True, "submitted_at": "2026-11-21T10:00:00Z"}
+    write(tmp_path, "a", ANSWER, refereed, refereed | {"value": "vague", "submitted_at": "2026-11-22T10:00:00Z"})
+    write(
+        tmp_path, "b", ANSWER | {"referee": False, "value": "wrong_language", "submitted_at": "2026-11-23T10:00:00Z"}
+    )
+    answers = read_answers(tmp_path)[0]
+    assert answers.select("referee", "value").rows() == [(False, '"wrong_language"'), (True, '"vague"')]
+
+
+def test_who_did_how_much(tmp_path):
+    write(tmp_path, "a", ANSWER, ANSWER | {"question": "comment"}, ANSWER | {"record_id": "r2", "referee": True})
+    write(tmp_path, "b", ANSWER | {"annotator": "bo"})
+    assert by_annotator(read_answers(tmp_path)[0]) == {
+        "anna": {"answers": 3, "records": 2, "as_referee": 1},
+        "bo": {"answers": 1, "records": 1, "as_referee": 0},
+    }
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "\u202ermal\u202c",
+    "a\x00b\x1b[31m\x7f",
+    "x" * 100_000,
+    "",
+    "'; --\n|\u2028",
+    "\ufeff🐔",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_whatever_a_name_or_a_comment_holds_passes_through_table_and_report_unchanged(tmp_path, text):
+    write(
+        tmp_path, "a", ANSWER | {"annotator": text}, ANSWER | {"annotator": text, "question": "comment", "value": text}
+    )
+    answers, rejected = read_answers(tmp_path)
+    write_table(answers, tmp_path / "answers.parquet", Answer)
+    write_json(by_annotator(answers), tmp_path / "report.json")
+    again = read_table(tmp_path / "answers.parquet", Answer)
+    assert (set(again["annotator"]), json.loads(again["value"][0]), rejected.height) == ({text}, text, 0)
+    assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))[text]["answers"] == 2

@@ -13,6 +13,8 @@ from nestling.review.apply import (
     relevance,
     rewrites,
 )
+from nestling.tables.io import empty
+from nestling.tables.review import Answer
 
 QUERIES = pl.DataFrame(
     {"query_id": ["q1", "q2", "q3"], "text": ["macina", "presta", "apre"], "passage_id": ["mulino", "libri", "baita"]}
@@ -25,20 +27,16 @@ RECORDS = pl.DataFrame(
         "candidates": [["grano", "pane"], ["grano"], [], ["forno", "pane"]],
     }
 )
-ANSWERS = dict.fromkeys(("record_id", "question", "annotator", "value", "submitted_at", "round"), pl.String)
 JUDGED = {"query": pl.String, "passage_id": pl.String, "relevant": pl.Boolean}
 
 
-def said(question, *rows):
-    """Answers (record_id, annotator, value), each later than the one before."""
-    return pl.DataFrame(
-        [
-            (record, question, who, json.dumps(value), f"t{time}", "a")
-            for time, (record, who, value) in enumerate(rows)
-        ],
-        schema=ANSWERS,
-        orient="row",
-    )
+def said(question, *rows, referees=("referee",)):
+    """Answers (record_id, annotator, value), each later than the one before; some people are referees."""
+    told = [
+        (record, question, who, who in referees, json.dumps(value), f"t{time}", "a")
+        for time, (record, who, value) in enumerate(rows)
+    ]
+    return pl.DataFrame(told, schema=empty(Answer).schema, orient="row")
 
 
 def judged(*rows):
@@ -167,3 +165,41 @@ def test_grades_from_0_to_5_are_averaged_and_brought_to_1():
     pairs = pl.DataFrame({"pair_id": ["p1", "p2"], "score": [0.1, 0.2]})
     graded, changed = apply_similarity(pairs, said("similarity", ("p1", "a", 4), ("p1", "b", 5), ("gone", "a", 0)))
     assert (graded["score"].to_list(), changed) == ([pytest.approx(0.9), 0.2], 1)
+
+
+def test_a_referees_word_settles_what_others_tie_on_or_outvote():
+    votes = [("r1", "a", "vague"), ("r1", "referee", "good"), ("r1", "b", "vague"), ("r2", "a", "vague")]
+    assert quality(said("query_quality", *votes), RECORDS).rows() == [
+        ("macina", "mulino", "good"),
+        ("presta", "libri", "vague"),
+    ]
+
+
+def test_several_referees_settle_by_majority_or_tie():
+    votes = [("r1", "a", "good"), ("r1", "x", "vague"), ("r1", "y", "vague"), ("r1", "z", "good"), ("r2", "a", "good")]
+    ties = [("r2", "x", "good"), ("r2", "y", "vague")]
+    found = quality(said("query_quality", *votes, *ties, referees=("x", "y", "z")), RECORDS)
+    assert found.rows() == [("macina", "mulino", "vague"), ("presta", "libri", None)]
+
+
+def test_a_referee_settles_the_passages_shown_and_no_other():
+    marks = said("relevant", ("old", "a", ["forno", "pane"]), ("old", "b", ["forno"]), ("r1", "referee", ["pane"]))
+    found = {passage: answers for _, passage, answers in judged_passages(marks, RECORDS).rows()}
+    assert found == {"forno": True, "grano": False, "mulino": False, "pane": True}
+    assert relevance(marks, RECORDS).filter(record_id="old", passage_id="pane")["relevant"].to_list() == [None]
+
+
+def test_who_annotates_and_referees_a_record_has_two_voices_of_which_the_referees_counts():
+    marks = pl.concat([said("relevant", ("r1", "a", ["grano"])), said("relevant", ("r1", "a", []), referees=("a",))])
+    assert relevance(marks, RECORDS)["relevant"].to_list() == [False, False, False]
+    assert relevance(marks.reverse(), RECORDS).equals(relevance(marks, RECORDS))
+
+
+def test_a_referees_rewrite_and_grade_count_alone():
+    wordings = said(
+        "rewrite", ("r1", "a", "chi macina?"), ("r1", "b", "chi macina?"), ("r1", "referee", "il mugnaio?")
+    )
+    assert rewrites(wordings, RECORDS)["rewrite"].to_list() == ["il mugnaio?"]
+    pairs = pl.DataFrame({"pair_id": ["p1"], "score": [0.1]})
+    grades = said("similarity", ("p1", "a", 0), ("p1", "b", 5), ("p1", "referee", 4))
+    assert apply_similarity(pairs, grades)[0]["score"].to_list() == [pytest.approx(0.8)]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nestling.review.audit import false_negative_rate
+from nestling.review.audit import by_query, false_negative_rate, rates_by
 
 MANY = 10**12  # queries: so many that the audit is no part of them
 SCHEMA = {"record_id": pl.String, "stratum": pl.String, "negatives": pl.Int64, "false_negatives": pl.Int64}
@@ -168,5 +168,81 @@ def test_small_clustered_audits_cover_the_true_rate(sizes, taken, rate):
     for _ in range(200):
         truth, sample = drawn(generator, sizes, taken, rate, correlation=0.4)
         found = false_negative_rate(sample, population)
+        covered.append(found.low <= truth <= found.high)
+    assert np.mean(covered) >= 0.93
+
+
+NEGATIVES = {"record_id": pl.String, "stratum": pl.String, "rank": pl.Int64, "relevant": pl.Boolean}
+
+
+def ranked(**strata):
+    """A table of judged negatives: stratum=["ny", ...], a query each, whether its negatives answer in rank order."""
+    rows = [
+        (f"{name}{place}", name, rank, said == "y")
+        for name, queries in strata.items()
+        for place, query in enumerate(queries)
+        for rank, said in enumerate(query, start=1)
+        if said != " "
+    ]
+    return pl.DataFrame(rows, schema=NEGATIVES, orient="row")
+
+
+def test_a_part_counts_by_the_weight_of_the_queries_that_have_it():
+    found = dict(rates_by(ranked(near=["yn", "n"], far=["ny", "nn"]), "rank", {"near": 100, "far": 300}))
+    assert found[1].rate == pytest.approx(50 * 1 / (50 * 2 + 150 * 2))
+    assert found[2].rate == pytest.approx(150 * 1 / (50 * 1 + 150 * 2))  # of near one query in two has a second
+    assert [(each.judged_queries, each.judged_negatives, each.false_negatives) for each in found.values()] == [
+        (4, 4, 1),
+        (3, 3, 1),
+    ]
+
+
+def test_the_parts_are_the_whole_when_there_is_one():
+    negatives = ranked(near=["yn", "nn", "nnn"], far=["n", "ny"]).with_columns(all=pl.lit("all"))
+    population = {"near": 100, "far": 300}
+    whole = false_negative_rate(by_query(negatives, pl.lit(True)), population)
+    assert list(rates_by(negatives, "all", population)) == [("all", whole)]
+
+
+def test_a_stratum_taken_as_a_part_is_estimated_from_itself_alone():
+    negatives = ranked(near=["yn", "nn", "nnn"], far=["n", "ny"])
+    found = dict(rates_by(negatives, "stratum", {"near": 100, "far": 300}))
+    near = by_query(negatives.filter(stratum="near"), pl.lit(True))
+    assert found["near"] == false_negative_rate(near, {"near": 100})
+
+
+def test_a_part_of_which_everything_was_judged_is_known_exactly():
+    found = dict(rates_by(ranked(near=["yn", "n"], far=["y"] * 4), "rank", {"near": 2, "far": 300}))
+    assert (found[2].low, found[2].rate, found[2].high) == (0, 0, 0)  # second negatives stand in near alone
+    assert found[1].low < found[1].rate < found[1].high
+
+
+def test_negatives_of_no_part_are_in_none():
+    negatives = ranked(near=["yn", "ny"]).with_columns(rank=pl.when(pl.col("rank") == 2).then(2))
+    assert [(part, rate.judged_negatives) for part, rate in rates_by(negatives, "rank", {"near": 9})] == [(2, 2)]
+
+
+def test_a_rare_part_is_measured_on_the_queries_that_have_it():
+    many, few = ranked(s=["nn"] * 5 + ["n"] * 95), ranked(s=["nn"] * 5)
+    rare = dict(rates_by(many, "rank", {"s": MANY}))[2]
+    alone = dict(rates_by(few, "rank", {"s": MANY}))[2]
+    assert rare.high == pytest.approx(alone.high)
+
+
+@pytest.mark.parametrize("rate", [0.02, 0.2])
+def test_rates_of_parts_cover_the_truth(rate):
+    generator = np.random.default_rng(23)
+    sizes, taken = {"near": 600, "far": 300}, {"near": 20, "far": 20}
+    covered = []
+    for _ in range(150):
+        false = {name: generator.random((size, 2)) < np.array([rate / 2, rate]) for name, size in sizes.items()}
+        second = {name: generator.random(size) < 0.4 for name, size in sizes.items()}  # has a negative of rank 2
+        truth = sum((false[name][:, 1] & second[name]).sum() for name in sizes) / sum(map(sum, second.values()))
+        sample = {
+            name: ["ny"[int(one)] + ("ny"[int(two)] if has else "") for (one, two), has in drawn]
+            for name in sizes
+            for drawn in [list(zip(false[name], second[name], strict=True))[: taken[name]]]
+        }
+        found = dict(rates_by(ranked(**sample), "rank", sizes))[2]
         covered.append(found.low <= truth <= found.high)
     assert np.mean(covered) >= 0.93

@@ -8,18 +8,19 @@ import polars as pl
 import pytest
 import yaml
 
-from nestling.tables.corpus import SPLITS, Rejected, SentencePair
+from nestling.tables.corpus import SPLITS, Passage, Rejected, SentencePair
 from nestling.tables.io import empty, read_table, write_table
 from nestling.tables.queries import FoundQuery, Judged
 from nestling.tables.retrieval import VERDICTS, Candidate
-from nestling.tables.review import PURPOSES, CuratedQuery, Negative, Positive, QueueItem, ReviewRecord
-from stages.curate import CurateParams, Judgements, agreement, audited, main
+from nestling.tables.review import PURPOSES, CuratedQuery, Disagreement, Negative, Positive, QueueItem, ReviewRecord
+from stages.curate import main
 
 QUERIES = [f"{n:020x}" for n in range(4)]
 RECORDS = [f"{n:020x}" for n in range(16, 20)]
 WORDS = ["chi macina", "chi presta", "quando apre", "dove si sale"]
-OWN = ["mulino", "libri", "baita", "sentiero"]
-NEAR, FAR = "vicino", "lontano"  # the negatives of each query
+OWN = [f"{n:020x}" for n in range(32, 36)]
+NEAR, FAR = "a" * 20, "b" * 20  # the negatives of each query
+GONE = "c" * 20  # a passage that the corpus had once
 PAIR = "f" * 20
 
 
@@ -45,6 +46,18 @@ def write_queries_and_candidates() -> None:
     )
 
 
+def write_corpus() -> None:
+    """The queries' own passages and their negatives."""
+    passages = pl.DataFrame({"passage_id": [*OWN, NEAR, FAR]}).with_columns(
+        start=constant(0, pl.UInt32),
+        end=constant(1, pl.UInt32),
+        licence=constant(None, pl.String),
+        split=constant("train", pl.Enum(SPLITS)),
+        **{name: pl.lit("x") for name in ("document_id", "title", "text", "language", "group_id")},
+    )
+    write_table(passages, "data/prepared/passages.parquet", Passage)
+
+
 def write_queue() -> None:
     """All four queries as records; the first two are audited, the others active."""
     shown = pl.DataFrame({"record_id": RECORDS, "query_id": QUERIES, "query": WORDS, "passage_id": OWN})
@@ -55,9 +68,11 @@ def write_queue() -> None:
     items = shown.with_columns(
         purpose=pl.Series(["audit", "audit", "active", "active"], dtype=pl.Enum(PURPOSES)),
         position=one,
-        why=pl.lit("w"),
-        passage=pl.lit(""),
+        rank=one,
+        positive_score=score,
+        margin=score,
         candidates=pl.concat_list(candidate),
+        **{name: pl.lit("x") for name in ("why", "kind", "language", "origin", "passage", "stratum")},
     )
     write_table(items, "data/queue/retrieval.parquet", QueueItem)
 
@@ -69,6 +84,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({"shared": {"seed": 1}, "curate": {"replicates": 50}}))
     (tmp_path / "data/annotations").mkdir(parents=True)
     write_queries_and_candidates()
+    write_corpus()
     write_queue()
     write_table(empty(Judged), "data/generated/judged.parquet", Judged)
     pair = {"pair_id": [PAIR], "sentence1": ["a"], "sentence2": ["b"], "score": [0.5]}
@@ -149,10 +165,33 @@ def test_a_pair_gets_peoples_mean_grade(project: Path) -> None:
 
 
 def test_answers_to_records_of_earlier_rounds_still_apply(project: Path) -> None:
-    old = {"record_id": "old", "query": WORDS[0], "passage_id": OWN[0], "candidates": [NEAR, "andato"]}
+    old = {"record_id": "old", "query": WORDS[0], "passage_id": OWN[0], "candidates": [NEAR, GONE]}
     report = curated(project, ("old", "relevant", "a", [OWN[0], NEAR]), records=[old])
     assert (QUERIES[0], NEAR, "judged") in table("positives", Positive).rows()
     assert report["answers_that_no_longer_fit"] == 0
+
+
+def test_a_passage_that_left_the_corpus_is_never_made_a_positive(project: Path) -> None:
+    old = {"record_id": "old", "query": WORDS[0], "passage_id": OWN[0], "candidates": [GONE]}
+    report = curated(project, ("old", "relevant", "a", [OWN[0], GONE]), records=[old])
+    assert GONE not in table("positives", Positive)["passage_id"]
+    assert (report["answers_that_no_longer_fit"], report["no_longer_fit"]["passages_judged"]) == (0, 1)
+
+
+def test_answers_on_queries_and_pairs_that_are_gone_are_counted_and_change_nothing(project: Path) -> None:
+    old = {"record_id": "old", "query": "parole di ieri", "passage_id": OWN[0], "candidates": [NEAR]}
+    said = [("old", name, "a", value) for name, value in (("query_quality", "vague"), ("relevant", [OWN[0], NEAR]))]
+    tied = [("old", "query_quality", "b", "good"), ("0" * 20, "similarity", "a", 1)]
+    report = curated(project, *said, *tied, records=[old])
+    assert report["no_longer_fit"]["causes"] == {
+        "record_unknown": 0,
+        "query_gone": 3,
+        "passages_gone": 0,
+        "pair_gone": 1,
+    }
+    assert (report["queries_out"], report["negatives_promoted"], report["pairs_regraded"]) == ({}, 0, 0)
+    assert (report["ties_left_out"]["query_quality"], table("disagreements", Disagreement).height) == (0, 0)
+    assert report["agreement"]["query_quality"]["units"] == 1  # people differed, whatever became of the query
 
 
 def test_answers_that_fit_no_record_and_broken_lines_are_counted(project: Path) -> None:
@@ -212,31 +251,73 @@ def test_what_people_said_in_earlier_rounds_counts_and_their_ties_do_not(project
     assert (found["pairs"], found["good"], found["auc"]) == (2, 1, 1.0)
 
 
-ANSWERS = dict.fromkeys(("record_id", "question", "annotator", "value", "submitted_at", "round"), pl.String)
+def test_the_false_negative_rate_is_broken_down(project: Path) -> None:
+    report = curated(project, *((record, "relevant", "a", [NEAR]) for record in RECORDS[:2]))
+    found = report["false_negative_rate"]
+    assert [(each["from"], each["rate"], each["judged_queries"]) for each in found["by_rank"]] == [
+        (1, 1, 2),
+        (2, 0, 2),
+    ]
+    assert [(each["stratum"], each["rate"]) for each in found["by_margin"]] == [("all", 0.5)]
+    assert [(each["from"], each["to"], each["judged_negatives"]) for each in found["by_score"]] == [(0.6, 0.7, 4)]
 
 
-def marks(*rows: tuple[str, str, list[str]]) -> pl.DataFrame:
-    """Answers on passages: (record_id, annotator, marked)."""
-    told = [(record, "relevant", who, json.dumps(value), "t", "a") for record, who, value in rows]
-    return pl.DataFrame(told, schema=ANSWERS, orient="row")
-
-
-def test_agreement_on_passages_is_measured_on_the_candidates_alone() -> None:
-    records = pl.DataFrame({"record_id": RECORDS[:2], "query": WORDS[:2], "passage_id": OWN[:2]}).with_columns(
-        candidates=pl.lit([NEAR, FAR])
+def test_people_are_compared_by_twos_and_each_with_the_rest(project: Path) -> None:
+    votes = [(RECORDS[n], "query_quality", who, "good") for n in range(3) for who in "abc"]
+    report = curated(
+        project, *votes, (RECORDS[3], "query_quality", "a", "vague"), (RECORDS[3], "query_quality", "b", "good")
     )
-    told = marks(
-        *((RECORDS[n], "a", [OWN[n], NEAR]) for n in (0, 1)), *((RECORDS[n], "b", [OWN[n], FAR]) for n in (0, 1))
-    )
-    found = agreement(Judgements(told, records), CurateParams(seed=1, replicates=20))["relevant"]
-    assert found["units"] == 4  # the queries' own passages, which both marked in both records, are not counted
-    assert found["alpha"] < 0  # on the candidates they never agree
+    found = report["agreement"]["query_quality"]
+    assert [(each["annotators"], each["units"], each["observed"]) for each in found["pairs"]] == [
+        (["a", "b"], 4, 0.75),
+        (["a", "c"], 3, 1),
+        (["b", "c"], 3, 1),
+    ]
+    assert [(each["annotator"], each["units"]) for each in found["with_the_rest"]] == [("a", 4), ("b", 4), ("c", 3)]
+    assert report["by_annotator"]["c"] == {"answers": 3, "records": 3, "as_referee": 0}
 
 
-def test_an_audited_tie_and_a_passage_kept_out_by_a_margin_are_no_judged_negatives() -> None:
-    records = pl.DataFrame({"record_id": ["r"], "query": ["chi"], "passage_id": ["p"], "stratum": ["s"]}).with_columns(
-        candidates=pl.lit([NEAR, FAR, "margine"]), mined=pl.lit([True, True, False])
-    )
-    queue = pl.DataFrame({"record_id": ["r"], "purpose": ["audit"]})
-    told = marks(("r", "a", ["p", NEAR, "margine"]), ("r", "b", ["p", "margine"]))
-    assert audited(told, records, queue).rows() == [("r", "s", 1, 0)]
+def referee(project: Path, record: str, question: str, value: Any) -> None:
+    """Write what a referee said, in a round of its own."""
+    line = {"record_id": record, "question": question, "annotator": "zoe", "value": value, "referee": True}
+    line |= {"status": "submitted", "submitted_at": "2026-11-21T10:00:00Z"}
+    with (project / "data/annotations/two.jsonl").open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def test_disagreements_are_listed_until_a_referee_settles_them(project: Path) -> None:
+    split = [(RECORDS[0], "query_quality", who, value) for who, value in (("a", "good"), ("b", "vague"))]
+    marks = [(RECORDS[0], "relevant", who, value) for who, value in (("a", [OWN[0], NEAR]), ("b", [OWN[0]]))]
+    report = curated(project, *split, *marks)
+    assert report["disagreements"]["query_quality"] == report["disagreements"]["relevant"] == {"open": 1, "settled": 0}
+    found = table("disagreements", Disagreement)
+    assert found.select("record_id", "question", "passage_id", "settled").rows() == [
+        (RECORDS[0], "query_quality", None, False),
+        (RECORDS[0], "relevant", NEAR, False),
+    ]
+    assert found["votes"][1].to_list() == [{"annotator": "a", "value": "true"}, {"annotator": "b", "value": "false"}]
+    referee(project, RECORDS[0], "query_quality", "good")
+    referee(project, RECORDS[0], "relevant", [OWN[0], NEAR])
+    report = curated(project, *split, *marks)
+    assert report["disagreements"]["query_quality"] == report["disagreements"]["relevant"] == {"open": 0, "settled": 1}
+    assert report["ties_left_out"] == {"query_quality": 0, "rewrite": 0, "relevant": 0}
+    assert (QUERIES[0], NEAR, "judged") in table("positives", Positive).rows()
+
+
+def test_a_referee_decides_the_audit_and_says_nothing_of_agreement(project: Path) -> None:
+    marks = [(RECORDS[0], "relevant", who, [OWN[0], *more]) for who, more in (("a", [NEAR]), ("b", []))]
+    before = curated(project, *marks)
+    referee(project, RECORDS[0], "relevant", [OWN[0], NEAR])
+    after = curated(project, *marks)
+    assert [found["false_negative_rate"]["judged_negatives"] for found in (before, after)] == [1, 2]
+    assert after["agreement"] == before["agreement"]
+
+
+def test_names_and_comments_may_hold_anything(project: Path) -> None:
+    names = ["<script>", "\u202eabc\x00\x1b[31m", "x" * 100_000]
+    votes = [
+        (RECORDS[0], "query_quality", who, value) for who, value in zip(names, ("good", "vague", "good"), strict=True)
+    ]
+    report = curated(project, *votes, (RECORDS[0], "comment", names[1], "|\n<b>" * 20_000))
+    assert set(report["by_annotator"]) == set(names)
+    assert {vote["annotator"] for vote in table("disagreements", Disagreement)["votes"][0]} == set(names)

@@ -7,8 +7,8 @@ import yaml
 
 from nestling.retrieval.encoders import StaticParams, make_encoder, save_encoder
 from nestling.tables.corpus import SPLITS, Passage, SentencePair
-from nestling.tables.io import read_table, write_table
-from nestling.tables.queries import FoundQuery
+from nestling.tables.io import empty, read_table, write_table
+from nestling.tables.queries import FoundQuery, Judged
 from nestling.tables.retrieval import VERDICTS, Candidate
 from nestling.tables.review import PairItem, QueueItem, ReviewRecord
 from stages.select import cluster, draw_audit, main, pair_items, queue_items, rank_active
@@ -22,6 +22,8 @@ def records(*rows):
             "query_id": [f"q-{row[0]}" for row in rows],
             "query": "chi",
             "passage_id": [f"p-{row[0]}" for row in rows],
+            "rank": pl.Series([1] * len(rows), dtype=pl.UInt32),
+            "score": pl.Series([0.9] * len(rows), dtype=pl.Float32),
             "candidates": pl.Series([row[3] for row in rows], dtype=pl.List(pl.String)),
             "mined": pl.Series([row[4] for row in rows], dtype=pl.List(pl.Boolean)),
             "margin": pl.Series([row[1] for row in rows], dtype=pl.Float32),
@@ -67,33 +69,35 @@ def topics(*names):
     return pl.DataFrame({"passage_id": [f"p-{name}" for name, _ in names], "cluster": [topic for _, topic in names]})
 
 
-def test_close_margins_come_first_and_each_topic_takes_its_turn():
-    asked = records(
-        *((name, margin, "s", ["c"], [True]) for name, margin in zip("abcd", (0.1, 0.2, 0.3, 0.4), strict=True))
-    )
-    hits = candidates(*((f"q-{name}", "c", 0.5, 0.9, "negative") for name in "abcd"))
-    ranked = rank_active(asked, hits, topics(("a", 0), ("b", 0), ("c", 0), ("d", 1)))
-    assert ranked["record_id"].to_list() == ["a", "d", "b", "c"]
-    assert ranked["why"][0] == "nearest negative only 0.1 below the passage; topic 0"
+def worths(**values):
+    """What judging each record is worth: all of it in a false negative."""
+    rows = [(name, value, value, 0.04, value) for name, value in values.items()]
+    return pl.DataFrame(rows, ["record_id", "expected", "false", "bad", "worth"], orient="row")
 
 
-def test_a_query_whose_candidates_outscore_its_passage_is_worth_more():
-    asked = records(("a", 0.1, "s", ["c"], [True]), ("b", 0.1, "s", ["c", "d"], [True, False]))
-    hits = candidates(
-        ("q-a", "c", 0.5, 0.9, "negative"),
-        ("q-b", "unseen", 0.97, 0.9, "margin"),
-        ("q-b", "d", 0.95, 0.9, "margin"),
-        ("q-b", "c", 0.8, 0.9, "negative"),
-    )
-    ranked = rank_active(asked, hits, topics(("a", 0), ("b", 0)))
-    assert ranked["record_id"].to_list() == ["b", "a"]
-    assert ranked["why"][0] == "1 of the candidates score above the passage; topic 0"  # of those that are shown
+def ranked(repeat, topic_of, **values):
+    asked = records(*((name, 0.1, "s", ["c"], [True]) for name in values))
+    return rank_active(asked, worths(**values), topics(*topic_of.items()), repeat)["record_id"].to_list()
 
 
-def test_only_what_has_candidates_is_asked_and_every_row_says_why():
-    asked = records(("a", None, "no negatives", [], []), ("b", None, "no negatives", ["c"], [False]))
-    ranked = rank_active(asked, candidates(("q-b", "c", 0.8, 0.9, "margin")), topics(("a", 0), ("b", 1)))
-    assert ranked["why"].to_list() == ["likely false negatives were left out; topic 1"]
+def test_the_most_is_asked_first_and_names_settle_ties():
+    one_topic = dict.fromkeys("abcd", 0)
+    assert ranked(1.0, one_topic, d=0.5, a=0.2, b=0.9, c=0.5) == ["b", "c", "d", "a"]
+
+
+def test_each_further_record_of_a_topic_is_worth_less_than_the_one_before():
+    topic_of = {"a": 0, "b": 0, "c": 0, "d": 1}
+    assert ranked(0.5, topic_of, a=1.0, b=0.9, c=0.8, d=0.3) == ["a", "b", "d", "c"]
+    assert ranked(1.0, topic_of, a=1.0, b=0.9, c=0.8, d=0.3) == ["a", "b", "c", "d"]
+
+
+def test_every_row_says_in_words_what_is_expected_of_it():
+    asked = records(("a", None, "no negatives", [], []), ("b", 0.1, "s", ["c", "d"], [True, False]))
+    why = rank_active(asked, worths(a=0.0, b=1.26), topics(("a", 0), ("b", 1)), 1.0)["why"].to_list()
+    assert why == [
+        "1.3 of 2 candidates expected to answer, 1.3 of them among the negatives; bad query 4%; worth 1.26; topic 1",
+        "no candidates; bad query 4%; worth 0.0; topic 0",
+    ]
 
 
 def test_clusters_are_no_more_than_passages_and_follow_the_vectors():
@@ -112,6 +116,7 @@ def test_the_queue_shows_texts_in_rank_order():
     row = queue_items(chosen, hits, passages).row(0, named=True)
     assert [one["text"] for one in row["candidates"]] == ["N", "F"]
     assert (row["passage"], row["position"], row["purpose"]) == ("own", 1, "audit")
+    assert (row["rank"], row["positive_score"]) == (1, pytest.approx(0.9))
 
 
 def test_the_pairs_on_which_grade_and_encoder_differ_most_come_first():
@@ -130,7 +135,21 @@ SETTINGS = {
         "current": "models/base",
         "encode": {"device": "cpu", "precision": "fp32", "batch_size": 8},
     },
-    "select": {"candidates": 3, "audit": 4, "strata": 2, "active": 4, "clusters": 3, "pairs": 2},
+    "select": {
+        "candidates": 3,
+        "audit": 4,
+        "strata": 2,
+        "active": 4,
+        "clusters": 3,
+        "repeat": 0.9,
+        "pairs": 2,
+        "worth": {
+            "gains": {"false_negative": 1.0, "missed_positive": 0.2, "bad_query": 0.2},
+            "answers": {"base": -3.0, "standing": 1.0, "score": 1.0, "kinship": 0.0},
+            "bad": {"base": -3.0, "rank": 1.0, "faintness": 0.0, "doubt": 2.0},
+            "spread": 1.0,
+        },
+    },
 }
 
 
@@ -145,6 +164,7 @@ def write_passages_and_queries():
     asked = both.with_columns(query_id="passage_id", origin=pl.lit("recorded"), kind=pl.lit("recorded"))
     found = asked.with_columns(rank=one, score=pl.lit(0.9, dtype=pl.Float32), copied=pl.lit(0.0))
     write_table(found, "data/filtered/queries.parquet", FoundQuery)
+    write_table(empty(Judged), "data/generated/judged.parquet", Judged)
 
 
 @pytest.fixture
@@ -207,3 +227,56 @@ def test_held_out_queries_are_shown_to_nobody_and_every_row_says_why(project):
     items = read_table("data/queue/retrieval.parquet", QueueItem)
     assert (items["why"].str.len_chars() > 10).all()
     assert sorted(items["position"]) == list(range(1, 9))
+
+
+def worth_of(record_id):
+    item = read_table("data/queue/retrieval.parquet", QueueItem).row(
+        by_predicate=pl.col("record_id") == record_id, named=True
+    )
+    return float(item["why"].split("worth ")[1].split(";")[0])
+
+
+@pytest.mark.parametrize(("marked", "grows"), [(True, True), (False, False)])
+def test_answers_teach_what_the_others_are_worth(project, marked, grows):
+    """The audit's records are judged: all of their candidates answer, or none."""
+    main()
+    before = {name: worth_of(name) for name in queue("active")}
+    shown = read_table("data/queue/records.parquet", ReviewRecord).filter(pl.col("record_id").is_in(queue("audit")))
+    for name, own, beside in shown.select("record_id", "passage_id", "candidates").iter_rows():
+        answer(project, [name], "relevant", [own, *(beside if marked else [])])
+    main()
+    both = queue("active") & set(before)
+    assert both
+    assert all((worth_of(name) > before[name]) == grows for name in both)
+
+
+def test_what_was_judged_in_an_earlier_round_under_another_name_is_worth_nothing_now(project):
+    main()
+    row = read_table("data/queue/records.parquet", ReviewRecord).row(
+        by_predicate=pl.col("record_id") == min(queue("active")), named=True
+    )
+    old = {key: row[key] for key in ("query", "passage_id", "candidates")} | {"record_id": "old"}
+    (project / "data/annotations/zero.records.jsonl").write_text(json.dumps(old))
+    answer(project, ["old"], "relevant", [row["passage_id"]])
+    main()
+    assert read_table("data/queue/retrieval.parquet", QueueItem)["record_id"].is_in([row["record_id"]]).sum() <= 1
+    again = read_table("data/queue/retrieval.parquet", QueueItem).filter(purpose="active").sort("position")
+    assert row["record_id"] not in again["record_id"].head(3).to_list()
+
+
+def test_an_item_holds_what_a_desk_filters_by(project):
+    main()
+    item = read_table("data/queue/retrieval.parquet", QueueItem).row(0, named=True)
+    assert {item[name] for name in ("kind", "origin")} == {"recorded"}
+    assert (item["language"], item["rank"], item["positive_score"]) == ("it", 1, pytest.approx(0.9))
+    assert item["margin"] == pytest.approx(0.9 - max(one["score"] for one in item["candidates"]))
+
+
+def test_the_same_answers_make_the_same_bytes(project):
+    main()
+    answer(project, queue("audit"), "relevant", [])
+    files = [project / f"data/queue/{name}.parquet" for name in ("records", "retrieval", "sts")]
+    main()
+    first = [file.read_bytes() for file in files]
+    main()
+    assert [file.read_bytes() for file in files] == first

@@ -1,0 +1,77 @@
+"""nestling review: the queue goes out to people, and what they say comes back into data/annotations."""
+
+from pathlib import Path
+
+import typer
+
+from nestling.cli import say
+from nestling.commands.review_roi import roi
+
+ANNOTATIONS = Path("data/annotations")
+
+app = typer.Typer(no_args_is_help=True, help="Have people judge the queue: in Argilla, or in spreadsheets.")
+app.command()(roi)
+
+
+@app.command()
+def push() -> None:
+    """Send the queue to the desk that params.yaml names; what is there already stays as it is."""
+    from nestling.review.pushing import PushParams
+    from nestling.review.pushing import push as send  # late: other commands start without an encoder
+
+    params = PushParams.load()
+    for pushed in send(params):
+        say(f"{params.round}-{pushed.pile}: {pushed.added} records added, {pushed.there} were there")
+
+
+@app.command()
+def pull() -> None:
+    """Fetch what people said into data/annotations; pulling again changes nothing unless people did."""
+    from nestling.review.opening import opened
+    from nestling.review.rounds import check_round, save
+    from nestling.review.settings import ReviewParams
+
+    params = ReviewParams.load()
+    name = check_round(params.round)
+    with opened(params) as desk:
+        merged = save(desk.pull(name), ANNOTATIONS, name)
+    say(
+        f"{ANNOTATIONS / name}.jsonl: {merged.answers} answers, {merged.added} new or changed, "
+        f"{merged.withdrawn} replaced or taken back"
+        + (f", {merged.kept} kept that the desk no longer has" if merged.kept else "")
+    )
+    say("next: `dvc repro`, then git add data/annotations and what it says")
+
+
+@app.command()
+def status() -> None:
+    """Say how far each pile and each annotator is, and how much they agree so far; changes nothing."""
+    from nestling.params import read_params
+    from nestling.review.opening import opened
+    from nestling.review.progress import progress_lines
+    from nestling.review.rounds import check_round
+    from nestling.review.settings import ReviewParams
+
+    params = ReviewParams.load()
+    with opened(params) as desk:
+        pulled = desk.pull(check_round(params.round))
+    typer.echo("\n".join(progress_lines(pulled, read_params(Path("params.yaml"))["shared"]["seed"])))
+
+
+@app.command()
+def adjudicate() -> None:
+    """Send what annotators disagree on to a referee; `pull` fetches the referee's word, which settles it."""
+    from nestling.review.adjudicating import referee_piles
+    from nestling.review.opening import opened
+    from nestling.review.rounds import check_round
+    from nestling.review.settings import ReviewParams
+    from nestling.review.wording import Wording
+
+    params = ReviewParams.load()
+    piles = referee_piles(Wording.load(params.language), ANNOTATIONS)
+    if not any(pile.tasks for pile in piles):
+        say("nothing is disputed and open: `nestling review pull` and `dvc repro` bring in new answers")
+        return
+    with opened(params) as desk:
+        for pushed in desk.push(check_round(params.round), piles):
+            say(f"{params.round}-{pushed.pile}: {pushed.added} records added, {pushed.there} were there")

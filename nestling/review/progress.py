@@ -1,0 +1,69 @@
+"""How far a round is and whether people agree so far, from what a desk gives; nothing is written."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import polars as pl
+
+from nestling.review.concord import agreement
+from nestling.review.desk import TO_REFEREES, Given, Pulled
+
+REPLICATES = 1000  # of the interval behind an agreement on the screen; the report's own stand in params.yaml
+
+
+def progress_lines(pulled: Pulled, seed: int) -> list[str]:
+    """Return what the screen shows: piles, people, agreement."""
+    return [*_pile_lines(pulled), "", *_people_lines(pulled.given), "", *_agreement_lines(pulled, seed)]
+
+
+def _pile_lines(pulled: Pulled) -> Iterator[str]:
+    yield f"{'':<16}{'records':>9}{'done':>9}{'begun':>9}{'pending':>9}   people a record"
+    for name, size in pulled.sizes.items():
+        submitted = Counter(
+            given.record_id for given in pulled.given if given.pile == name and given.status == "submitted"
+        )
+        done = sum(count >= size.people for count in submitted.values())
+        begun = len(submitted) - done
+        yield f"{name:<16}{size.records:>9}{done:>9}{begun:>9}{size.records - done - begun:>9}   {size.people}"
+
+
+def _people_lines(given: Sequence[Given]) -> Iterator[str]:
+    counts = Counter((one.annotator, one.status) for one in given)
+    people = sorted({name for name, _ in counts})
+    if not people:
+        yield "nobody has answered yet"
+        return
+    yield f"{'annotator':<24}{'submitted':>11}{'draft':>9}{'discarded':>11}"
+    for name in people:
+        shown = "".join(sign if sign.isprintable() else "?" for sign in name)[:23]
+        told = [counts[name, status] for status in ("submitted", "draft", "discarded")]
+        yield f"{shown:<24}{told[0]:>11}{told[1]:>9}{told[2]:>11}"
+
+
+def _agreement_lines(pulled: Pulled, seed: int) -> Iterator[str]:
+    yield "Krippendorff's alpha so far, 95% interval (1 full agreement, 0 chance)"
+    for question, found in agreement_so_far(pulled, seed).items():
+        told = "nobody differs, or no two people on one record" if found["alpha"] is None else f"{found['alpha']:.2f}"
+        interval = "" if found["low"] is None else f" ({found['low']:.2f} to {found['high']:.2f})"
+        yield f"  {question:<16}{told}{interval}, {found['records']} records"
+
+
+def agreement_so_far(pulled: Pulled, seed: int) -> dict[str, Any]:
+    """Return the agreement by question, as reports/curation.json will have it if nobody says more."""
+    told = [
+        (one.record_id, question, one.annotator, one.pile in TO_REFEREES, json.dumps(value))
+        for one in pulled.given
+        if one.status == "submitted"
+        for question, value in one.values.items()
+    ]
+    names = {"record_id": pl.String, "question": pl.String, "annotator": pl.String, "referee": pl.Boolean}
+    answers = pl.DataFrame(told, schema={**names, "value": pl.String}, orient="row")
+    shown = pl.DataFrame(
+        [(one.record_id, list(one.candidates)) for one in pulled.shown],
+        schema={"record_id": pl.String, "candidates": pl.List(pl.String)},
+        orient="row",
+    )
+    last = answers.unique(list(names), keep="last", maintain_order=True)
+    return agreement(last, shown.unique("record_id", maintain_order=True), seed, REPLICATES)

@@ -1,0 +1,70 @@
+"""From the queue that `select` wrote to the desk where people judge."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from nestling.retrieval.embeddings import EncodeParams, Encoder, shrink
+from nestling.review.desk import Pile, Pushed
+from nestling.review.opening import opened
+from nestling.review.rounds import check_round
+from nestling.review.settings import ArgillaParams, ReviewParams
+from nestling.review.tasks import pair_tasks, retrieval_tasks
+from nestling.tables.io import read_table
+from nestling.tables.queries import Judged
+from nestling.tables.review import PairItem, QueueItem
+
+RETRIEVAL, STS = Path("data/queue/retrieval.parquet"), Path("data/queue/sts.parquet")
+JUDGED = Path("data/generated/judged.parquet")
+
+
+class PushParams(ReviewParams, section="review", shared=("current", "encode")):
+    """What a push reads: to find similar queries it encodes them."""
+
+    current: str
+    encode: EncodeParams
+
+
+def push(params: PushParams) -> list[Pushed]:
+    """Send the queue out, and say what was there and what is new.
+
+    Raises:
+        UserError: there is no queue, or the desk does not take it.
+    """
+    piles = queue_piles(params)
+    with opened(params) as desk:
+        return desk.push(check_round(params.round), piles)
+
+
+def queue_piles(params: PushParams) -> list[Pile]:
+    """Return the queue as piles of tasks."""
+    queue, pairs = read_table(RETRIEVAL, QueueItem), read_table(STS, PairItem)
+    version = data_version(RETRIEVAL, STS)
+    tasks = retrieval_tasks(
+        queue, read_table(JUDGED, Judged), params.suggest, query_vectors(queue["query"], params), version
+    )
+    return [
+        Pile("audit", params.people.audit, tasks["audit"]),
+        Pile("active", params.people.active, tasks["active"]),
+        Pile("sts", params.people.sts, pair_tasks(pairs, query_vectors(pairs["sentence1"], params), version)),
+    ]
+
+
+def query_vectors(texts: pl.Series, params: PushParams) -> np.ndarray | None:
+    """Return [texts, dims] the first numbers of the current encoder's vectors; None where the desk wants none."""
+    dims = params.desk.vector_dims if isinstance(params.desk, ArgillaParams) else 0
+    if not dims or texts.is_empty():
+        return None
+    encoder = Encoder(params.current, params.encode)
+    vectors = encoder.encode(texts.to_list(), "query")
+    return shrink(vectors.block(0, len(vectors)), min(dims, encoder.dims))
+
+
+def data_version(*files: Path) -> str:
+    """Return eight digits that name the bytes of files."""
+    digest = hashlib.blake2b(digest_size=4)
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,157 @@
+"""Wordings: all that annotators read, whichever desk they sit at; one file a language.
+
+Knows no desk and fills in nothing but a passage's letter.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import AfterValidator, Field, ValidationError
+
+from nestling.errors import UserError
+from nestling.params import Strict
+
+WORDINGS = Path(__file__).parent / "wordings"
+
+
+def _not_empty(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is empty")
+    return text.strip()
+
+
+def _lettered(text: str) -> str:
+    if re.findall(r"\{(.*?)\}", text) != ["letter"]:
+        raise ValueError("must hold {letter}, once, and no other placeholder")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_not_empty)]
+Title = Annotated[str, Field(max_length=500), AfterValidator(_not_empty)]  # the lengths that a server takes
+Description = Annotated[str, Field(max_length=1000), AfterValidator(_not_empty)]
+
+
+class Fields(Strict):
+    """Titles of what is shown; `said` is what annotators said, told to a referee."""
+
+    query: Title
+    passage: Annotated[Title, AfterValidator(_lettered)]
+    sentence1: Title
+    sentence2: Title
+    said: Title
+
+
+class Question(Strict):
+    """What is asked."""
+
+    title: Title
+    description: Description
+
+
+class Labels(Strict):
+    """What a query may be called."""
+
+    good: Title
+    vague: Title
+    not_answerable: Title
+    wrong_language: Title
+
+    def __getitem__(self, quality: str) -> str:
+        """Return the shown words for a quality."""
+        found: str = getattr(self, quality)
+        return found
+
+
+class QualityQuestion(Question):
+    """What is asked of a query as such."""
+
+    labels: Labels
+
+
+class RelevanceQuestion(Question):
+    """Which passages answer; `none` is the mark that none does."""
+
+    none: Title
+
+
+class Questions(Strict):
+    """All that may be asked."""
+
+    query_quality: QualityQuestion
+    relevant: RelevanceQuestion
+    rewrite: Question
+    comment: Question
+    similarity: Question
+
+
+class Guidelines(Strict):
+    """What to do and how to decide, in Markdown, with worked examples."""
+
+    retrieval: Text
+    sts: Text
+    adjudication: Text
+
+
+class SheetWords(Strict):
+    """What only a spreadsheet needs.
+
+    Attributes:
+        delimiter: between cells, as spreadsheet programs of that language expect it.
+        position: title of the column.
+        none: a short word for "no passage answers".
+        cut: ends a text that is longer than a cell can be.
+        retrieval, sts: how a sheet is filled in, in Markdown.
+    """
+
+    delimiter: Literal[",", ";"]
+    position: Title
+    none: Title
+    cut: Title
+    retrieval: Text
+    sts: Text
+
+
+class Wording(Strict):
+    """All that annotators read in one language; `name` is the language's own."""
+
+    name: Text
+    fields: Fields
+    questions: Questions
+    guidelines: Guidelines
+    sheet: SheetWords
+
+    @classmethod
+    def load(cls, language: str, folder: Path = WORDINGS) -> Self:
+        """Return the wording of a language (ISO 639-1).
+
+        Raises:
+            UserError: there is no such file in `folder`, or a key is missing, unknown or wrong.
+        """
+        path = folder / f"{language}.yaml"
+        if not re.fullmatch("[a-z]{2}", language) or not path.is_file():
+            there = ", ".join(sorted(file.stem for file in folder.glob("*.yaml"))) or "none"
+            raise UserError(
+                f"review.language is {language!r}, in which annotators have nothing to read (there are: {there}): "
+                f"copy {folder}/en.yaml to <ISO 639-1 code>.yaml in the same folder and translate it"
+            )
+        try:  # through JSON: strict there still takes a mapping for a model
+            given = json.dumps(yaml.safe_load(path.read_text(encoding="utf-8")), default=str)
+        except (yaml.YAMLError, TypeError, ValueError) as error:
+            raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+        try:
+            return cls.model_validate_json(given)
+        except ValidationError as error:
+            raise UserError(f"{path}: " + "; ".join(_sentence(problem) for problem in error.errors())) from None
+
+
+def _sentence(problem: Any) -> str:
+    name = ".".join(str(step) for step in problem["loc"]) or "the file"
+    told = {"missing": "is missing", "extra_forbidden": "is not a key of a wording"}
+    if problem["type"] == "value_error":
+        return f"{name} {problem['ctx']['error']}"
+    if problem["type"] in told:
+        return f"{name} {told[problem['type']]}"
+    return f"{name}: {problem['msg'][0].lower()}{problem['msg'][1:]}"

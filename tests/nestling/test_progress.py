@@ -1,0 +1,61 @@
+from dataclasses import replace
+
+import pytest
+
+from nestling.review.desk import Given, Pulled, Shown, Size
+from nestling.review.progress import agreement_so_far, progress_lines
+
+TIME = "2026-11-21T10:00:00Z"
+ANNA = Given("r1", "audit", "anna", "submitted", TIME, {"query_quality": "good", "relevant": ["c1"]})
+BRUNO = replace(ANNA, annotator="bruno")
+SHOWN = [Shown(f"r{number}", "chi?", "own", ("c1", "c2")) for number in (1, 2)]
+
+
+def pulled(*given):
+    return Pulled(given, SHOWN, {"audit": Size(3, 2), "active": Size(5, 1)})
+
+
+def row(lines, name):
+    return next(line.split() for line in lines if line.startswith(name))
+
+
+def test_a_record_is_done_when_as_many_as_it_needs_have_submitted():
+    lines = progress_lines(pulled(ANNA, BRUNO, replace(ANNA, record_id="r2")), seed=1)
+    assert row(lines, "audit") == ["audit", "3", "1", "1", "1", "2"]  # records, done, begun, pending, people
+    assert row(lines, "active") == ["active", "5", "0", "0", "5", "1"]
+
+
+def test_drafts_and_discarded_answers_are_counted_by_person_and_bring_no_record_on():
+    draft = replace(ANNA, record_id="r2", status="draft", values={})
+    lines = progress_lines(pulled(ANNA, draft, replace(BRUNO, status="discarded", values={})), seed=1)
+    assert row(lines, "anna") == ["anna", "1", "1", "0"]
+    assert row(lines, "bruno") == ["bruno", "0", "0", "1"]
+    assert row(lines, "audit") == ["audit", "3", "0", "1", "2", "2"]
+
+
+def test_nobody_is_told_as_nobody():
+    assert "nobody has answered yet" in progress_lines(pulled(), seed=1)
+
+
+def test_a_name_moves_no_cursor():
+    lines = progress_lines(pulled(replace(ANNA, annotator="an\x1b[2Jna\u202e")), seed=1)
+    assert [line for line in lines if "\x1b" in line or "\u202e" in line] == []
+
+
+def test_agreement_is_of_two_people_on_the_same_record_and_passages_on_candidates_alone():
+    second = replace(ANNA, record_id="r2", values={"query_quality": "vague", "relevant": ["own"]})
+    said = pulled(
+        ANNA, BRUNO, second, replace(second, annotator="bruno", values={"query_quality": "vague", "relevant": []})
+    )
+    found = agreement_so_far(said, seed=1)
+    assert (found["query_quality"]["alpha"], found["relevant"]["alpha"]) == (pytest.approx(1), pytest.approx(1))
+    apart = agreement_so_far(
+        pulled(ANNA, replace(BRUNO, values={"query_quality": "vague", "relevant": ["c2"]})), seed=1
+    )
+    assert apart["query_quality"]["alpha"] < 0.1
+    assert apart["relevant"]["alpha"] < 0
+
+
+def test_a_referee_s_word_is_no_agreement():
+    settled = replace(BRUNO, pile="adjudication")
+    assert agreement_so_far(pulled(ANNA, settled), seed=1)["query_quality"]["records"] == 0

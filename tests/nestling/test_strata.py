@@ -1,0 +1,113 @@
+import json
+
+import polars as pl
+import pytest
+
+from nestling.review.strata import audited, false_negatives
+from nestling.tables.io import empty, write_json
+from nestling.tables.review import Answer
+
+NEGATIVES = ["n1", "n2", "n3"]
+
+
+def said(*rows):
+    """Marks of passages: (record_id, annotator, marked)."""
+    told = [(record, "relevant", who, False, json.dumps(value), "t", "a") for record, who, value in rows]
+    return pl.DataFrame(told, schema=empty(Answer).schema, orient="row")
+
+
+def records(*rows, candidates=NEGATIVES, mined=(True, True, True)):
+    """Records (record_id, stratum, margin), each with the same candidates."""
+    frame = pl.DataFrame(rows, schema=["record_id", "stratum", "margin"], orient="row")
+    return frame.with_columns(
+        query_id="record_id",
+        query="record_id",
+        passage_id=pl.lit("own"),
+        candidates=pl.lit(list(candidates)),
+        mined=pl.lit(list(mined)),
+    )
+
+
+def hits(found, positive=1.0, scores=(0.9, 0.65, 0.3)):
+    mined = pl.DataFrame({"passage_id": NEGATIVES, "score": scores}).with_columns(positive_score=pl.lit(positive))
+    return found.select("query_id").join(mined, how="cross")
+
+
+def queue(*audit):
+    return pl.DataFrame({"record_id": audit}, schema={"record_id": pl.String}).with_columns(purpose=pl.lit("audit"))
+
+
+def judged(found, answers, *audit, **scores):
+    return audited(answers, found, queue(*audit), hits(found, **scores))
+
+
+def test_negatives_have_their_rank_among_the_mined_and_their_share_of_the_positives_score():
+    found = records(("r", "s", 0.1), mined=(True, False, True))
+    assert judged(found, said(("r", "a", ["n3", "n2"])), "r").rows() == [
+        ("r", "s", 1, pytest.approx(0.9), False),
+        ("r", "s", 2, pytest.approx(0.3), True),  # n2 was kept out by a margin
+    ]
+
+
+def test_only_the_audit_counts_and_ties_are_left_out():
+    found = records(("r", "s", 0.1), ("active", "s", 0.1))
+    told = said(("r", "a", ["n1"]), ("r", "b", []), ("active", "a", NEGATIVES))
+    assert judged(found, told, "r").select("record_id", "rank").rows() == [("r", 2), ("r", 3)]
+
+
+@pytest.mark.parametrize(("positive", "share"), [(-0.5, -0.8), (0.0, None)])
+def test_a_share_counts_as_the_relative_margin_does_whatever_the_sign(positive, share):
+    found = records(("r", "s", 0.1))
+    first = judged(found, said(("r", "a", [])), "r", positive=positive, scores=(-1.4, -1.5, -1.6))["share"][0]
+    assert first == (share if share is None else pytest.approx(share))  # 1.8 of the positive's size below 1
+
+
+def test_the_rate_is_broken_down_by_rank_margin_and_score():
+    found = records(("r", "near", 0.1), ("q", "near", 0.2), ("p", "far", 0.5), ("unjudged", "far", 0.6))
+    told = said(("r", "a", ["n1"]), ("q", "a", ["n1", "n2"]), ("p", "a", []))
+    rates = false_negatives(judged(found, told, "r", "q", "p"), found)
+    assert rates["rate"] == pytest.approx(3 / (6 + 2 * 3))  # the far query stands for two
+    assert [(each["from"], each["to"], each["rate"]) for each in rates["by_rank"]] == [
+        (1, 1, pytest.approx(2 / 4)),
+        (2, 2, pytest.approx(1 / 4)),
+        (3, 3, 0),
+    ]
+    assert [(each["stratum"], each["from"], each["to"], each["rate"]) for each in rates["by_margin"]] == [
+        ("far", 0.5, 0.6, 0),
+        ("near", 0.1, 0.2, 0.5),
+    ]
+    assert [(each["from"], each["to"], each["false_negatives"]) for each in rates["by_score"]] == [
+        (None, 0.5, 0),
+        (0.6, 0.7, 1),
+        (0.9, 1.0, 2),
+    ]
+    assert all(each["low"] <= each["rate"] <= each["high"] for each in rates["by_rank"])
+
+
+def test_ranks_above_four_stand_in_bands_that_double():
+    names = [f"n{place}" for place in range(1, 18)]
+    found = records(("r", "s", 0.1), candidates=names, mined=[True] * 17)
+    rates = false_negatives(judged(found, said(("r", "a", ["n5", "n17"])), "r"), found)
+    assert [(each["from"], each["to"], each["judged_negatives"]) for each in rates["by_rank"]] == [
+        *((rank, rank, 1) for rank in (1, 2, 3, 4)),
+        (5, 8, 4),
+        (9, 16, 8),
+        (17, 32, 1),
+    ]
+
+
+def test_a_candidate_that_scores_as_its_positive_or_above_stands_in_the_last_band():
+    found = records(("r", "s", 0.1))
+    rates = false_negatives(judged(found, said(("r", "a", ["n1"])), "r", scores=(1.2, 1.0, 0.5)), found)
+    assert [(each["from"], each["to"], each["judged_negatives"]) for each in rates["by_score"]] == [
+        (0.5, 0.6, 1),
+        (1.0, None, 2),
+    ]
+
+
+def test_without_answers_there_are_no_parts_and_the_report_is_valid(tmp_path):
+    found = records(("r", "s", 0.1))
+    rates = false_negatives(judged(found, said(), "r"), found)
+    write_json(rates, tmp_path / "report.json")
+    assert (rates["rate"], rates["by_rank"], rates["by_margin"], rates["by_score"]) == (None, [], [], [])
+    assert rates["strata_without_answers"] == ("s",)
