@@ -27,24 +27,23 @@ import argilla as rg
 import httpx2
 import numpy as np
 
-from nestling.review.argilla import ArgillaDesk
-from nestling.review.argilla_forms import record_of
-from nestling.review.desk import LETTERS, Pile, RetrievalTask, Suggestion, shuffled
-from nestling.review.rounds import save
-from nestling.review.settings import ArgillaParams
-from nestling.review.wording import Wording
+from nestling.desk.argilla import ArgillaDesk
+from nestling.desk.argilla_forms import record_of
+from nestling.desk.interface import LETTERS, Pile, RetrievalTask, Suggestion, shuffled
+from nestling.desk.rounds import save
+from nestling.desk.settings import ArgillaParams
+from nestling.desk.wording import Wording
 
 PASSAGES, WORDS, DIMS = 7, 120, 128
+VOCABULARY = ["il", "mare", "di", "notte", "ha", "una", "voce", "che", "non", "si", "spiega"]
 METADATA = {"position": int, "purpose": str, "kind": str, "language": str, "margin": float, "data_version": str}
 
 
 def task(number: int) -> RetrievalTask:
     """Return a record as the sample's queue has them, with text of its own."""
     chance = random.Random(number)
-    texts = [
-        " ".join(chance.choices("il mare di notte ha una voce che non si spiega".split(), k=WORDS)) for _ in LETTERS
-    ]
-    passages = tuple((f"{number}-{place}", text) for place, text in enumerate(texts[:PASSAGES]))
+    texts = [" ".join(chance.choices(VOCABULARY, k=WORDS)) for _ in range(PASSAGES)]
+    passages = tuple((f"{number}-{place}", text) for place, text in enumerate(texts))
     return RetrievalTask(
         record_id=f"{number:020x}",
         query=f"domanda numero {number}?",
@@ -205,8 +204,10 @@ def pull(records: int, people: int) -> None:
             if user["username"].startswith(where["name"]):
                 ask("DELETE", f"/users/{user['id']}")
     print(
-        f"{records} records, {records * people} answers of {lines} lines: pulled in {first:.1f} s, again {again:.1f} s,",
-        end=" ",
+        f"{records} records, {records * people} answers of {lines} lines: pulled in {first:.1f} s, ",
+        f"again {again:.1f} s, ",
+        sep="",
+        end="",
     )
     print(f"{peak() - before:.0f} MB more than before")
 

@@ -1,6 +1,6 @@
 """Print how many records people judge until false negatives are found, by the order in which they are shown.
 
-    python benchmarks/review_queue.py                                  the sample, some two minutes
+    python benchmarks/review_queue.py                                  the sample, in a minute
     python benchmarks/review_queue.py --beir DIR --language it         any BEIR folder
 
 Sets whose unlabelled answers are known are made by lot (benchmarks/second_pages.py, which says how and with what

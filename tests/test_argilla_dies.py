@@ -6,12 +6,12 @@ from contextlib import contextmanager
 
 import pytest
 
+from nestling.desk.argilla import ArgillaDesk
+from nestling.desk.interface import PairTask, Pile
+from nestling.desk.rounds import save
+from nestling.desk.settings import ArgillaParams
+from nestling.desk.wording import Wording
 from nestling.errors import UserError
-from nestling.review.argilla import ArgillaDesk
-from nestling.review.desk import PairTask, Pile
-from nestling.review.rounds import save
-from nestling.review.settings import ArgillaParams
-from nestling.review.wording import Wording
 from services.argilla.running import running
 from tests.annotating import Annotating
 from tests.argilla import require_server, settings_for
@@ -47,8 +47,8 @@ def seated(argilla, monkeypatch, dies_at=None):
 
 def test_a_server_that_dies_in_a_push_and_in_a_pull_costs_nothing_but_another_try(tmp_path, monkeypatch):
     require_server()
-    monkeypatch.setattr("nestling.review.argilla._BATCH", 4)
-    monkeypatch.setattr("nestling.review.argilla._PAGE", 4)
+    monkeypatch.setattr("nestling.desk.argilla._BATCH", 4)
+    monkeypatch.setattr("nestling.desk.argilla._PAGE", 4)
     settings, annotations = settings_for(tmp_path / "home"), tmp_path / "annotations"
     told = pytest.raises(UserError, match=r"does not answer .* nothing is lost or doubled")
     with running(settings) as argilla, seated(argilla, monkeypatch, dies_at=20) as desk, told:

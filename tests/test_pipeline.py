@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+from nestling.desk.pushing import PushParams
 from nestling.params import SHARED, StageParams, Strict, read_params
-from nestling.review.pushing import PushParams
 from tests.project import REPOSITORY, Project, take
 
 PLUMBING = {"nestling/cli.py", "nestling/errors.py", "nestling/params.py", "nestling/tables/io.py"}

@@ -18,10 +18,10 @@ pytestmark = pytest.mark.slow
 RECORDS, KILLS = 24, 10  # of each command
 PUSH = """
 import sys
-import nestling.review.argilla as argilla
-from nestling.review.desk import PairTask, Pile, RetrievalTask
-from nestling.review.settings import ReviewParams
-from nestling.review.wording import Wording
+import nestling.desk.argilla as argilla
+from nestling.desk.interface import PairTask, Pile, RetrievalTask
+from nestling.desk.settings import ReviewParams
+from nestling.desk.wording import Wording
 
 argilla._BATCH = 4
 passages = (("p0", "zero"), ("p1", "uno"))

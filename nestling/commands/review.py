@@ -16,8 +16,8 @@ app.command()(roi)
 @app.command()
 def push() -> None:
     """Send the queue to the desk that params.yaml names; what is there already stays as it is."""
-    from nestling.review.pushing import PushParams
-    from nestling.review.pushing import push as send  # late: other commands start without an encoder
+    from nestling.desk.pushing import PushParams
+    from nestling.desk.pushing import push as send  # late: other commands start without an encoder
 
     params = PushParams.load()
     for pushed in send(params):
@@ -27,9 +27,9 @@ def push() -> None:
 @app.command()
 def pull() -> None:
     """Fetch what people said into data/annotations; pulling again changes nothing unless people did."""
-    from nestling.review.opening import opened
-    from nestling.review.rounds import check_round, save
-    from nestling.review.settings import ReviewParams
+    from nestling.desk.opening import opened
+    from nestling.desk.rounds import check_round, save
+    from nestling.desk.settings import ReviewParams
 
     params = ReviewParams.load()
     name = check_round(params.round)
@@ -40,17 +40,20 @@ def pull() -> None:
         f"{merged.withdrawn} replaced or taken back"
         + (f", {merged.kept} kept that the desk no longer has" if merged.kept else "")
     )
-    say("next: `dvc repro`, then git add data/annotations and what it says")
+    if merged.answers:
+        say("next: `dvc repro`; git keeps data/annotations, dvc.lock and reports")
+    else:
+        say("nobody has submitted an answer yet: `nestling review status`")
 
 
 @app.command()
 def status() -> None:
     """Say how far each pile and each annotator is, and how much they agree so far; changes nothing."""
+    from nestling.desk.opening import opened
+    from nestling.desk.progress import progress_lines
+    from nestling.desk.rounds import check_round
+    from nestling.desk.settings import ReviewParams
     from nestling.params import read_params
-    from nestling.review.opening import opened
-    from nestling.review.progress import progress_lines
-    from nestling.review.rounds import check_round
-    from nestling.review.settings import ReviewParams
 
     params = ReviewParams.load()
     with opened(params) as desk:
@@ -61,11 +64,11 @@ def status() -> None:
 @app.command()
 def adjudicate() -> None:
     """Send what annotators disagree on to a referee; `pull` fetches the referee's word, which settles it."""
-    from nestling.review.adjudicating import referee_piles
-    from nestling.review.opening import opened
-    from nestling.review.rounds import check_round
-    from nestling.review.settings import ReviewParams
-    from nestling.review.wording import Wording
+    from nestling.desk.adjudicating import referee_piles
+    from nestling.desk.opening import opened
+    from nestling.desk.rounds import check_round
+    from nestling.desk.settings import ReviewParams
+    from nestling.desk.wording import Wording
 
     params = ReviewParams.load()
     piles = referee_piles(Wording.load(params.language), ANNOTATIONS)

@@ -16,7 +16,8 @@ def check_argilla(_: Facts) -> Finding:
         return Finding("--", f"{ARGILLA_URL} is not set: only for reviewing in a browser")
     said, about = get(f"{url}/api/v1/version", {})
     if not (version := at(about, "version")):
-        return lack(f"none at {shown(url)} ({said})", f"start it (`make argilla`), or correct {ARGILLA_URL}", wanted=False)
+        way_out = f"start it (`make argilla`), or correct {ARGILLA_URL}"
+        return lack(f"none at {shown(url)} ({said})", way_out, wanted=False)
     told = f"{version} at {shown(url)}"
     if not key:
         return lack(f"{told}; {ARGILLA_KEY} is not set", f"export {ARGILLA_KEY}=...", wanted=False)

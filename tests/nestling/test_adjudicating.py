@@ -2,9 +2,9 @@ import json
 
 import polars as pl
 
-from nestling.review.adjudicating import pair_disputes, retrieval_disputes
-from nestling.review.desk import LETTERS
-from nestling.review.wording import Wording
+from nestling.desk.adjudicating import pair_disputes, retrieval_disputes
+from nestling.desk.interface import LETTERS
+from nestling.desk.wording import Wording
 from nestling.tables.review import Disagreement
 
 WORDING = Wording.load("it")

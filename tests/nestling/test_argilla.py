@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from nestling.desk.argilla import ArgillaDesk
+from nestling.desk.interface import PairTask, Pile, Pushed, RetrievalTask, Shown, Size, Suggestion, shuffled
+from nestling.desk.rounds import save
+from nestling.desk.settings import ArgillaParams
+from nestling.desk.wording import Wording
 from nestling.errors import UserError
-from nestling.review.argilla import ArgillaDesk
-from nestling.review.desk import PairTask, Pile, Pushed, RetrievalTask, Shown, Size, Suggestion, shuffled
-from nestling.review.rounds import save
-from nestling.review.settings import ArgillaParams
-from nestling.review.wording import Wording
 from tests.annotating import Annotating
 from tests.stumbling import FAULTS, stumbling
 
@@ -334,7 +334,7 @@ def once(fault, place):
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_one_fault_at_any_request_of_a_push_neither_loses_nor_doubles(argilla, seat, sit, params, monkeypatch, fault):
-    monkeypatch.setattr("nestling.review.argilla._BATCH", 2)
+    monkeypatch.setattr("nestling.desk.argilla._BATCH", 2)
     piles = [audit(*range(5))]
     patient = params.model_copy(update={"timeout_s": 1.0}) if fault == "hung" else params
     with stumbling(argilla.url) as proxy:  # how many requests there are
@@ -358,7 +358,7 @@ def now_and_then(seed, share):
 def test_a_server_that_stumbles_at_every_third_step_gets_everything_once(
     argilla, seat, sit, params, monkeypatch, seed
 ):
-    monkeypatch.setattr("nestling.review.argilla._BATCH", 2)
+    monkeypatch.setattr("nestling.desk.argilla._BATCH", 2)
     hasty = params.model_copy(update={"tries": 2})
     pushed_through(argilla, sit, hasty, now_and_then(seed, 1 / 3), [audit(*range(7))])
     assert set(seat.records(params.workspace, "round-01-audit")) == {f"{n:020x}" for n in range(7)}
@@ -369,7 +369,7 @@ def test_a_server_that_stumbles_at_every_third_step_gets_everything_once(
 def test_half_of_a_pull_writes_nothing_and_the_whole_writes_the_same(
     argilla, seat, workspace, params, sit, desk, monkeypatch, tmp_path, seed
 ):
-    monkeypatch.setattr("nestling.review.argilla._PAGE", 2)
+    monkeypatch.setattr("nestling.desk.argilla._PAGE", 2)
     desk.push(ROUND, [audit(*range(7))])
     anna = seat.person(workspace)
     for record in seat.records(workspace, "round-01-audit").values():

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from nestling.desk.argilla_forms import Form, given_in, record_of, shown_in
+from nestling.desk.interface import Given, PairTask, Pile, RetrievalTask, Shown, Suggestion
+from nestling.desk.wording import Wording
 from nestling.errors import UserError
-from nestling.review.argilla_forms import Form, given_in, record_of, shown_in
-from nestling.review.desk import Given, PairTask, Pile, RetrievalTask, Shown, Suggestion
-from nestling.review.wording import Wording
 
 WORDING = Wording.load("it")
 PASSAGES = (("p2", "due"), ("p1", "uno"))

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from nestling.review.desk import Given, Pulled, Shown, Size
-from nestling.review.progress import agreement_so_far, progress_lines
+from nestling.desk.interface import Given, Pulled, Shown, Size
+from nestling.desk.progress import agreement_so_far, progress_lines
 
 TIME = "2026-11-21T10:00:00Z"
 ANNA = Given("r1", "audit", "anna", "submitted", TIME, {"query_quality": "good", "relevant": ["c1"]})

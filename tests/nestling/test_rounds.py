@@ -3,10 +3,10 @@ from dataclasses import replace
 
 import pytest
 
+from nestling.desk.interface import Given, Pulled, Shown
+from nestling.desk.rounds import check_round, save
 from nestling.errors import UserError
 from nestling.review.answers import read_answers, read_shown_records
-from nestling.review.desk import Given, Pulled, Shown
-from nestling.review.rounds import check_round, save
 
 ANNA = Given("r1", "audit", "anna", "submitted", "2026-11-21T10:00:00Z", {"query_quality": "good", "relevant": ["p"]})
 BRUNO = replace(ANNA, annotator="bruno", values={"query_quality": "vague", "relevant": []})

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from nestling.desk.interface import PairTask, Pile, Pushed, RetrievalTask, Size
+from nestling.desk.sheet_files import add_rows, read_sheet, shown, typed
+from nestling.desk.sheet_ledger import deal
+from nestling.desk.sheets import SheetDesk, SheetParams
+from nestling.desk.wording import Wording
 from nestling.errors import UserError
-from nestling.review.desk import PairTask, Pile, Pushed, RetrievalTask, Size
-from nestling.review.sheet_files import add_rows, read_sheet, shown, typed
-from nestling.review.sheet_ledger import deal
-from nestling.review.sheets import SheetDesk, SheetParams
-from nestling.review.wording import Wording
 
 IT = Wording.load("it")
 HOSTILE = [

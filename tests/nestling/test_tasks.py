@@ -2,8 +2,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from nestling.review.desk import LETTERS, marked, shuffled
-from nestling.review.tasks import pair_tasks, retrieval_tasks
+from nestling.desk.interface import LETTERS, marked, shuffled
+from nestling.desk.tasks import pair_tasks, retrieval_tasks
 
 CANDIDATES = [
     {"passage_id": "above", "text": "sopra", "score": 0.9, "verdict": "margin"},

@@ -5,9 +5,9 @@ import pytest
 import yaml
 
 from nestling.corpus.language import best_language
+from nestling.desk.interface import NONE
+from nestling.desk.wording import WORDINGS, Wording
 from nestling.errors import UserError
-from nestling.review.desk import NONE
-from nestling.review.wording import WORDINGS, Wording
 from nestling.tables.review import QUALITIES, QUESTIONS
 
 LANGUAGES = ("ca", "en", "es", "it", "pt")

@@ -10,9 +10,9 @@ from pathlib import Path
 from pydantic import PositiveInt, TypeAdapter, ValidationError
 
 from nestling.corpus.ids import content_id
+from nestling.desk.interface import PairTask, RetrievalTask
 from nestling.errors import UserError
 from nestling.params import Strict
-from nestling.review.desk import PairTask, RetrievalTask
 from nestling.tables.io import write_text
 
 

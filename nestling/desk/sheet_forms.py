@@ -5,12 +5,12 @@ Machines' suggestions are not shown: what stands in a cell would pass for an ans
 
 import re
 
+from nestling.desk.interface import LETTERS, TO_REFEREES, PairTask, Pile, RetrievalTask
+from nestling.desk.sheet_answers import OF_PAIR, OF_QUERY
+from nestling.desk.sheet_files import RECORD_ID, shown
+from nestling.desk.sheet_ledger import Dealt, DealtQuery
+from nestling.desk.wording import Wording
 from nestling.errors import UserError
-from nestling.review.desk import LETTERS, TO_REFEREES, PairTask, Pile, RetrievalTask
-from nestling.review.sheet_answers import OF_PAIR, OF_QUERY
-from nestling.review.sheet_files import RECORD_ID, shown
-from nestling.review.sheet_ledger import Dealt, DealtQuery
-from nestling.review.wording import Wording
 
 _NUMBER = re.compile(r"[0-9]+(e[0-9]+)?")  # what a spreadsheet program would round
 

@@ -10,15 +10,15 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from nestling.desk.interface import PILES, TO_REFEREES, Given, Pile, Pulled, Pushed, Shown, Size
+from nestling.desk.rounds import check_round
+from nestling.desk.sheet_answers import Answered, answers_in, id_in
+from nestling.desk.sheet_files import Sheet, add_rows, new_sheet, read_sheet
+from nestling.desk.sheet_forms import Form, titles
+from nestling.desk.sheet_ledger import Dealt, DealtQuery, deal, enter, read_ledger, write_ledger
+from nestling.desk.wording import Wording
 from nestling.errors import UserError
 from nestling.params import Strict
-from nestling.review.desk import PILES, TO_REFEREES, Given, Pile, Pulled, Pushed, Shown, Size
-from nestling.review.rounds import check_round
-from nestling.review.sheet_answers import Answered, answers_in, id_in
-from nestling.review.sheet_files import Sheet, add_rows, new_sheet, read_sheet
-from nestling.review.sheet_forms import Form, titles
-from nestling.review.sheet_ledger import Dealt, DealtQuery, deal, enter, read_ledger, write_ledger
-from nestling.review.wording import Wording
 from nestling.tables.io import write_text
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from nestling.desk.interface import Pile, Pushed
+from nestling.desk.opening import opened
+from nestling.desk.rounds import check_round
+from nestling.desk.settings import ArgillaParams, ReviewParams
+from nestling.desk.tasks import pair_tasks, retrieval_tasks
 from nestling.retrieval.embeddings import EncodeParams, Encoder, shrink
-from nestling.review.desk import Pile, Pushed
-from nestling.review.opening import opened
-from nestling.review.rounds import check_round
-from nestling.review.settings import ArgillaParams, ReviewParams
-from nestling.review.tasks import pair_tasks, retrieval_tasks
 from nestling.tables.io import read_table
 from nestling.tables.queries import Judged
 from nestling.tables.review import PairItem, QueueItem

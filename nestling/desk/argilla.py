@@ -10,12 +10,23 @@ from typing import Any
 
 from tqdm import tqdm
 
+from nestling.desk.argilla_forms import Form, given_in, record_of, shown_in
+from nestling.desk.argilla_http import ArgillaHttp, RefusedError
+from nestling.desk.interface import (
+    PILES,
+    TO_REFEREES,
+    Given,
+    PairTask,
+    Pile,
+    Pulled,
+    Pushed,
+    RetrievalTask,
+    Shown,
+    Size,
+)
+from nestling.desk.settings import ArgillaParams
+from nestling.desk.wording import Wording
 from nestling.errors import UserError
-from nestling.review.argilla_forms import Form, given_in, record_of, shown_in
-from nestling.review.argilla_http import ArgillaHttp, RefusedError
-from nestling.review.desk import PILES, TO_REFEREES, Given, PairTask, Pile, Pulled, Pushed, RetrievalTask, Shown, Size
-from nestling.review.settings import ArgillaParams
-from nestling.review.wording import Wording
 
 _BATCH = 200  # records in a request; the server takes 500
 _PAGE = 500  # records read at once

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
+from nestling.desk.sheets import SheetParams
 from nestling.params import StageParams, Strict
-from nestling.review.sheets import SheetParams
 
 
 class ArgillaParams(Strict):

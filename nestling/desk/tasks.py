@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from nestling.review.desk import PairTask, RetrievalTask, Suggestion, shuffled
+from nestling.desk.interface import PairTask, RetrievalTask, Suggestion, shuffled
 
 Metadata = dict[str, str | int | float]
 _GOOD = 2  # of 4: a grade of the judge from which on a query stands

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nestling.desk.interface import TO_REFEREES, Given, Pulled, Shown
 from nestling.errors import UserError
-from nestling.review.desk import TO_REFEREES, Given, Pulled, Shown
 from nestling.tables.io import write_text
 
 ROUND = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")

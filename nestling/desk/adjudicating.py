@@ -8,9 +8,9 @@ from typing import Any
 
 import polars as pl
 
+from nestling.desk.interface import LETTERS, PairTask, Pile, RetrievalTask, shuffled
+from nestling.desk.wording import Wording
 from nestling.review.answers import read_shown_records
-from nestling.review.desk import LETTERS, PairTask, Pile, RetrievalTask, shuffled
-from nestling.review.wording import Wording
 from nestling.tables.corpus import Passage, SentencePair
 from nestling.tables.io import read_table
 from nestling.tables.review import Disagreement, ReviewRecord

@@ -7,8 +7,8 @@ from typing import Any
 
 import polars as pl
 
+from nestling.desk.interface import TO_REFEREES, Given, Pulled
 from nestling.review.concord import agreement
-from nestling.review.desk import TO_REFEREES, Given, Pulled
 
 REPLICATES = 1000  # of the interval behind an agreement on the screen; the report's own stand in params.yaml
 
@@ -45,7 +45,8 @@ def _people_lines(given: Sequence[Given]) -> Iterator[str]:
 def _agreement_lines(pulled: Pulled, seed: int) -> Iterator[str]:
     yield "Krippendorff's alpha so far, 95% interval (1 full agreement, 0 chance)"
     for question, found in agreement_so_far(pulled, seed).items():
-        told = "nobody differs, or no two people on one record" if found["alpha"] is None else f"{found['alpha']:.2f}"
+        unknown = "nobody differs" if found["records"] else "no two people on one record yet"
+        told = unknown if found["alpha"] is None else f"{found['alpha']:.2f}"
         interval = "" if found["low"] is None else f" ({found['low']:.2f} to {found['high']:.2f})"
         yield f"  {question:<16}{told}{interval}, {found['records']} records"
 

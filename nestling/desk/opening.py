@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from nestling.review.argilla import ArgillaDesk
-from nestling.review.desk import Desk
-from nestling.review.settings import ArgillaParams, ReviewParams
-from nestling.review.sheets import SheetDesk
-from nestling.review.wording import Wording
+from nestling.desk.argilla import ArgillaDesk
+from nestling.desk.interface import Desk
+from nestling.desk.settings import ArgillaParams, ReviewParams
+from nestling.desk.sheets import SheetDesk
+from nestling.desk.wording import Wording
 
 
 @contextmanager

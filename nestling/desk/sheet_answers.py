@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nestling.desk.interface import LETTERS, NONE, marked
+from nestling.desk.sheet_files import RECORD_ID, Sheet, fold, shown, typed
+from nestling.desk.sheet_ledger import Dealt, DealtQuery
+from nestling.desk.wording import Wording
 from nestling.errors import UserError
-from nestling.review.desk import LETTERS, NONE, marked
-from nestling.review.sheet_files import RECORD_ID, Sheet, fold, shown, typed
-from nestling.review.sheet_ledger import Dealt, DealtQuery
-from nestling.review.wording import Wording
 from nestling.tables.review import QUALITIES
 
 OF_QUERY = ("query_quality", "relevant", "rewrite", "comment")

@@ -9,8 +9,7 @@ from collections.abc import Iterator, Mapping
 from html import escape, unescape
 from typing import Any
 
-from nestling.errors import UserError
-from nestling.review.desk import (
+from nestling.desk.interface import (
     LETTERS,
     NONE,
     TO_REFEREES,
@@ -22,7 +21,8 @@ from nestling.review.desk import (
     Suggestion,
     marked,
 )
-from nestling.review.wording import Wording
+from nestling.desk.wording import Wording
+from nestling.errors import UserError
 from nestling.tables.review import QUALITIES
 
 VECTOR = "query_vector"
