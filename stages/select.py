@@ -9,11 +9,12 @@ Writes  data/queue/records.parquet (ReviewRecord), data/queue/retrieval.parquet 
         data/queue/sts.parquet (PairItem), reports/select.json
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 from sklearn.cluster import MiniBatchKMeans
 
 from nestling.cli import run, say
@@ -42,6 +43,7 @@ class SelectParams(StageParams, section="select", shared=("seed", "current", "en
     strata: PositiveInt  # of the audit, by margin
     active: NonNegativeInt  # queries where people's time changes most
     clusters: PositiveInt  # topics over which the active part is spread
+    origins: dict[str, NonNegativeFloat]  # what a query of each origin weighs; 1 where nothing is said
     repeat: float = Field(gt=0, le=1)  # what a further record of a topic is worth; 1 spreads nothing
     pairs: NonNegativeInt  # sentence pairs to grade again
     worth: WorthParams
@@ -65,6 +67,21 @@ def draw_audit(records: pl.DataFrame, size: int, seed: int) -> pl.DataFrame:
         .head(size)
         .with_columns(why=pl.format("random audit of stratum {}", "stratum"))
         .drop("order")
+    )
+
+
+def weigh(worths: pl.DataFrame, records: pl.DataFrame, origins: Mapping[str, float]) -> pl.DataFrame:
+    """Return worths by what each query weighs: a judgement gains as much as the rows that it changes.
+
+    Args:
+        worths: as `worth` gives it.
+        records: record_id, origin.
+        origins: weight of a query of each origin; 1 where nothing is said.
+    """
+    weight = pl.col("origin").replace_strict(origins, default=1.0, return_dtype=pl.Float64)
+    known = records.select("record_id", weight=weight)
+    return worths.join(known, on="record_id", maintain_order="left").with_columns(
+        worth=pl.col("worth") * pl.col("weight")
     )
 
 
@@ -194,11 +211,11 @@ def main() -> None:
     worths = worth(known, hear(answers, records, read_shown_records(ANNOTATIONS)), params.worth)
     topics = cluster(vectors, passages["passage_id"], params.clusters, params.seed)
     fresh = records.filter(~pl.col("record_id").is_in({*audit["record_id"], *answers["record_id"]}))
-    active = rank_active(fresh, worths, topics, params.repeat).head(params.active)
-    chosen = pl.concat([audit, active.with_columns(purpose=pl.lit("active")).select(audit.columns)])
+    ranked = rank_active(fresh, weigh(worths, records, params.origins), topics, params.repeat)
+    active = ranked.head(params.active).with_columns(purpose=pl.lit("active")).select(audit.columns)
 
     write_table(records, OUT / "records.parquet", ReviewRecord)
-    write_table(queue_items(chosen, candidates, passages), OUT / "retrieval.parquet", QueueItem)
+    write_table(queue_items(pl.concat([audit, active]), candidates, passages), OUT / "retrieval.parquet", QueueItem)
     graded = write_pairs(pairs.filter(~pl.col("pair_id").is_in(answers["record_id"].to_list())), encoder, params.pairs)
     strata = records.filter(pl.col("mined").list.any())["stratum"].value_counts().sort("stratum")
     report = {

@@ -11,7 +11,7 @@ from nestling.tables.io import empty, read_table, write_table
 from nestling.tables.queries import FoundQuery, Judged
 from nestling.tables.retrieval import VERDICTS, Candidate
 from nestling.tables.review import PairItem, QueueItem, ReviewRecord
-from stages.select import cluster, draw_audit, main, pair_items, queue_items, rank_active
+from stages.select import cluster, draw_audit, main, pair_items, queue_items, rank_active, weigh
 
 
 def records(*rows):
@@ -91,6 +91,12 @@ def test_each_further_record_of_a_topic_is_worth_less_than_the_one_before():
     assert ranked(1.0, topic_of, a=1.0, b=0.9, c=0.8, d=0.3) == ["a", "b", "c", "d"]
 
 
+def test_a_judgement_gains_as_much_as_the_rows_that_it_changes():
+    asked = pl.DataFrame({"record_id": ["a", "b", "c"], "origin": ["extractive", "recorded", "unheard of"]})
+    weighed = weigh(worths(a=1.0, b=0.5, c=0.75), asked, {"extractive": 0.5, "recorded": 4.0})
+    assert dict(weighed.select("record_id", "worth").iter_rows()) == {"a": 0.5, "b": 2.0, "c": 0.75}
+
+
 def test_every_row_says_in_words_what_is_expected_of_it():
     asked = records(("a", None, "no negatives", [], []), ("b", 0.1, "s", ["c", "d"], [True, False]))
     why = rank_active(asked, worths(a=0.0, b=1.26), topics(("a", 0), ("b", 1)), 1.0)["why"].to_list()
@@ -141,6 +147,7 @@ SETTINGS = {
         "strata": 2,
         "active": 4,
         "clusters": 3,
+        "origins": {"recorded": 2.0},
         "repeat": 0.9,
         "pairs": 2,
         "worth": {
