@@ -20,6 +20,8 @@ _MENDABLE = {
     errno.EDQUOT: "the disk quota is used up: free some space and run again",
     errno.EROFS: "the file system is read-only",
     errno.EACCES: "permission denied",
+    errno.ENOTDIR: "a file stands where a folder should: move it away",
+    errno.EISDIR: "a folder stands where a file should: move it away",
     errno.EFBIG: "the file would exceed the size limit of this file system or shell",
 }
 # how Rust libraries (polars, safetensors) and numpy tell of a failed write, whose exceptions carry no errno

@@ -18,7 +18,7 @@ from pydantic import PositiveInt
 
 from nestling.cli import run, say
 from nestling.params import StageParams
-from nestling.review.answers import by_annotator, read_answers, read_shown_records
+from nestling.review.answers import by_annotator, read_answers, read_shown_records, unprimed
 from nestling.review.apply import (
     apply_quality,
     apply_relevance,
@@ -107,10 +107,11 @@ def curate(queries: pl.DataFrame, mined: pl.DataFrame, pairs: pl.DataFrame, said
 
 
 def judge_against_people(judged: pl.DataFrame, said: Judgements, params: CurateParams) -> dict[str, Any] | None:
-    """Return how the LLM's scores go with people's word on the same queries; None where no LLM judged."""
+    """Return how the LLM's scores go with what people say unprimed of the same queries; None where no LLM judged."""
     if judged.is_empty():
         return None
-    return asdict(calibrate(judged, quality(said.answers, said.records), params.seed, params.replicates))
+    people = quality(unprimed(said.answers), said.records)
+    return asdict(calibrate(judged, people, params.seed, params.replicates))
 
 
 def counts(said: Judgements, curated: Curated) -> dict[str, Any]:
@@ -120,6 +121,7 @@ def counts(said: Judgements, curated: Curated) -> dict[str, Any]:
         "answers": said.answers.height,
         "annotators": said.answers["annotator"].n_unique(),
         "by_annotator": by_annotator(said.answers),
+        "suggested_answers": said.answers["suggested"].sum(),
         "records_judged": said.fitting["record_id"].n_unique(),
         "answers_that_no_longer_fit": lost["answers"],
         "no_longer_fit": lost,

@@ -21,7 +21,7 @@ from nestling.cli import run, say
 from nestling.corpus.ids import content_id
 from nestling.params import StageParams
 from nestling.retrieval.embeddings import EncodeParams, Encoder
-from nestling.review.answers import read_answers, read_shown_records
+from nestling.review.answers import all_records, read_answers, read_shown_records
 from nestling.review.apply import judged_passages, quality
 from nestling.review.records import make_records
 from nestling.review.worth import Passages, Told, WorthParams, features, worth
@@ -176,9 +176,7 @@ def pair_items(pairs: pl.DataFrame, cosine: np.ndarray, size: int) -> pl.DataFra
 
 def hear(answers: pl.DataFrame, records: pl.DataFrame, earlier: pl.DataFrame) -> Told:
     """Return what people said of queries and passages, in whatever record they saw them."""
-    content = ["record_id", "query", "passage_id", "candidates"]
-    others = earlier.join(records, on="record_id", how="anti", maintain_order="left")
-    shown = pl.concat([records.select(content), others.select(content)])
+    shown = all_records(records, earlier)
     known = answers.join(shown, on="record_id", how="semi", maintain_order="left")
     return Told(judged_passages(known, shown), quality(known, shown))
 

@@ -1,8 +1,8 @@
 """Argilla's pages, used as people use them: a password, clicks and keys in the system's Chromium.
 
-    python -m tests.browser docs/images/argilla-record.png    # the queue as it stands, in an Argilla of the command's own
+    python -m tests.browser docs/images/argilla-record.png    # the picture in the README, of the queue as it stands
 
-What must not happen on a page (errors of its scripts, dialogs, answers of HTTP 400 and above) is collected, not raised.
+What must not happen on a page (errors of scripts, dialogs, answers of HTTP 400 and above) is collected, not raised.
 """
 
 import os
@@ -20,18 +20,27 @@ from typing import TYPE_CHECKING
 import pytest
 
 from services.argilla.running import running
+from services.argilla.settings import OWNER
 from tests.argilla import REPOSITORY, settings_for
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Locator
+    from playwright.sync_api import Browser, BrowserContext, Locator, Response
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 SIZE = {"width": 1500, "height": 950}
 _FIELDS = """() => Array.from(document.querySelectorAll(".text_field_component"), field => [
     field.querySelector(".text_field_component__title-content").innerText,
     field.querySelector(".content-area > div").innerText])"""
-_ANOTHER = "before => document.querySelector('[id^=fields-content-]')?.id.slice(-36) !== before"
-_FOCUS = "name => document.activeElement.closest(`[aria-label='Question: ${name}']`) !== null"
+_RECORD = "() => document.querySelector('[id^=fields-content-]')?.id.slice(-36) ?? ''"  # the server's id
+_TURNED = """before => {
+    const now = document.querySelector('[id^=fields-content-]')?.id.slice(-36) ?? '';
+    const told = document.querySelector('[role=main]')?.innerText ?? '';
+    return now ? now !== before : /no pending records|task is completed/.test(told);
+}"""
+_FOCUS = "name => document.activeElement.closest(`[aria-label^='Question: ${name}']`) !== null"
+_FOCUSED = "() => document.activeElement.closest(`[aria-label^='Question: ']`)?.ariaLabel"
+_BESIDE = (700, 75)  # the empty strip beside the menus
+_BAD = 400  # from here on HTTP says that something went wrong
 
 
 @dataclass(frozen=True)
@@ -67,7 +76,7 @@ def chromium() -> Iterator["Browser"]:
     if found is None:
         pytest.skip("the Debian package chromium is missing")
     api = pytest.importorskip("playwright.sync_api", reason="the Python package playwright is missing")
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]  # root may not have the sandbox
     with api.sync_playwright() as playwright, playwright.chromium.launch(executable_path=found, args=quiet) as browser:
         yield browser
 
@@ -91,27 +100,29 @@ class Annotator:
         self.page.fill("input[name=Username]", name)
         self.page.fill("input[name=Password]", password)
         self.page.click("button[type=submit]")
-        self.datasets()
+        self.page.wait_for_url(f"{url}/")
 
     def datasets(self) -> list[str]:
         """Go home and return the names of the datasets there."""
-        self.page.goto(self._url)
-        self.page.locator(".dataset-card__title").first.wait_for()
-        return self.page.locator(".dataset-card__title").all_inner_texts()
+        if self.page.url != f"{self._url}/":
+            self.page.get_by_role("link", name="Home").click()
+        titles = self.page.locator(".dataset-card__title")
+        titles.first.wait_for()
+        return titles.all_inner_texts()
 
     def open(self, dataset: str) -> None:
         """Open a dataset by its card."""
-        self.page.goto(self._url)
+        self.datasets()
         self.page.get_by_text(dataset, exact=True).click()
         self.page.wait_for_url("**/annotation-mode**")
-        self._settle("")
+        self._wait("")
 
     def open_in_order(self, dataset: str) -> None:
         """Open a dataset by the address that has it sorted by position."""
-        self.open(dataset)
-        address = self.page.url.split("?")[0]
-        self.page.goto(f"{address}?page=1&status=pending&sort=metadata.position.asc")
-        self._settle("")
+        self.datasets()
+        card = self.page.locator("a.dataset-card", has=self.page.get_by_text(dataset, exact=True))
+        self.page.goto(f"{self._url}{card.get_attribute('href')}?page=1&status=pending&sort=metadata.position.asc")
+        self._wait("")
 
     def left(self) -> int:
         """Return how many records there are, those included that were answered since they were listed."""
@@ -130,60 +141,51 @@ class Annotator:
         """Turn to the next record."""
         before = self._record()
         self.page.get_by_label("Next (→)").click()
-        self._settle(before)
+        self._wait(before)
 
     # --- arranging
 
     def sort(self, name: str) -> None:
         """Sort by a metadatum, upwards."""
-        before = self._record()
         self._button("Sort").click()
         self._button(name).click()
-        with self.page.expect_response(re.compile("/search")):
-            self.page.keyboard.press("Escape")
-            self._away()
-        self.page.wait_for_url(f"**sort=metadata.{name}.asc**")
-        self._settle(before, changed=False)
+        self._apply(f"**sort=metadata.{name}.asc**")
 
     def filter(self, name: str, value: str) -> None:
         """Show only the records that have a value of a metadatum."""
-        before = self._record()
         self._button("Filters").click()
         self._button("Metadata").click()
         self._button(name).click()
-        self.page.locator(".labels-selector__item", has_text=_whole(value)).locator("svg").click()
-        with self.page.expect_response(re.compile("/search")):
-            self._away()
-        self._settle(before, changed=False)
+        self.page.locator(".labels-selector__item", has_text=_whole(value)).locator(".checkbox__container").click()
+        self._apply(f"**metadata={name}.{value}**")
 
-    def find_similar(self) -> float:
-        """Look for the records most like this one and return how like the first of them is, from 0 to 100."""
+    def find_similar(self) -> None:
+        """Look for the records most like this one, which are shown from the nearest on."""
         before = self._record()
         self._button("Find similar").click()
-        self._settle(before)
-        return float(self.page.locator(".similarity-score, [class*=similarity] span").first.inner_text().strip(" %"))
+        self._wait(before)
 
     # --- answering
 
     def click(self, verdict: Verdict) -> None:
-        """Fill in the form with the mouse; text comes from the clipboard."""
+        """Fill in the form with the mouse; texts come from the clipboard."""
         for question, values in verdict.marks.items():
-            for value in values:
-                if not self._mark(question, value).is_checked():
-                    self.page.click(f"label[for={question}_{value}]")
-            for mark in self._marked(question) - {f"{question}_{value}" for value in values}:
+            wanted = {f"{question}_{value}" for value in values}
+            for mark in sorted(wanted - self._marked(question)):
+                self.page.click(f"label[for={mark}]")
+            for mark in sorted(self._marked(question) - wanted):
                 self.page.click(f"label[for={mark}]")
         for question, text in verdict.texts.items():
             self.paste(question, text)
 
     def type(self, verdict: Verdict) -> None:
-        """Fill in the form with the keyboard; the first question has the focus."""
+        """Fill in the form with the keyboard; a new record's first question has the focus."""
         for question, values in verdict.marks.items():
             self._reach(question)
-            wanted = {f"{question}_{value}" for value in values}
-            single = self.page.locator(f"[aria-label='Question: {question}'] .round").count()
-            for mark in sorted((wanted - self._marked(question)) if single else (wanted ^ self._marked(question))):
-                self.page.keyboard.press(self.page.locator(f"#{mark}").get_attribute("data-keyboard"))
+            marked, wanted = self._marked(question), {f"{question}_{value}" for value in values}
+            one_alone = question != "relevant"  # a new mark takes the old one's place
+            for mark in sorted(wanted - marked if one_alone else wanted ^ marked):
+                self.page.keyboard.press(self._key(mark))
         for question, text in verdict.texts.items():
             self._reach(question)
             self.page.keyboard.press("Shift+Enter")
@@ -199,9 +201,71 @@ class Annotator:
         self.page.keyboard.press("Control+V")
 
     def submit(self, key: bool = False) -> None:
-        """Hand in the form and wait for the next record, or for the end."""
-        self._send("Enter" if key else "button.button--submit")
+        """Hand in the form, by Enter or by its button, and wait for the next record or the end."""
+        self._send("Enter" if key else "", "submit")
 
     def discard(self, key: bool = False) -> None:
-        """Put the record aside and wait for the next."""
-        self._send("Backspace" if key else "button.button--discard")
+        """Put the record aside, by Backspace or by the button, and wait for the next."""
+        self._send("Backspace" if key else "", "discard")
+
+    def _send(self, key: str, button: str) -> None:
+        before = self._record()
+        with self.page.expect_response(lambda reply: "/responses" in reply.url and reply.request.method != "GET"):
+            self.page.keyboard.press(key) if key else self.page.click(f"button.button--{button}")
+        self._wait(before)
+
+    def _reach(self, question: str) -> None:
+        """Bring the focus to a question; an answer of one mark has moved it on already."""
+        self.page.wait_for_function(_FOCUS, arg="")
+        while not self.page.evaluate(_FOCUS, question):
+            before = self.page.evaluate(_FOCUSED)
+            self.page.keyboard.press("ArrowDown")
+            self.page.wait_for_function(f"before => ({_FOCUSED})() !== before", arg=before)
+
+    def _key(self, mark: str) -> str:
+        """Return the key of a mark: the number beside a label, or the grade itself."""
+        return self.page.locator(f"#{mark}").get_attribute("data-keyboard") or mark[-1]
+
+    def _marked(self, question: str) -> set[str]:
+        return {mark for mark in self.seen().marked if mark.startswith(f"{question}_")}
+
+    def _button(self, text: str) -> "Locator":
+        return self.page.locator("button", has_text=_whole(text)).first
+
+    def _apply(self, address: str) -> None:
+        """Leave an open menu, which applies it, and come to the page again by its new address."""
+        self.page.mouse.click(*_BESIDE)
+        self.page.wait_for_url(address)
+        self.page.reload()
+        self._wait("")
+
+    def _record(self) -> str:
+        return str(self.page.evaluate(_RECORD))
+
+    def _wait(self, before: str) -> None:
+        self.page.wait_for_function(_TURNED, arg=before)
+
+    def _answered(self, reply: "Response") -> None:
+        if reply.status >= _BAD:
+            self.complaints.append(f"{reply.request.method} {reply.url}: HTTP {reply.status}")
+
+
+def _whole(text: str) -> re.Pattern[str]:
+    return re.compile(rf"^\s*{re.escape(text)}\s*$")
+
+
+def picture(path: Path) -> None:
+    """Push the repository's queue to an Argilla of this command's own and save what an annotator sees of it."""
+    with tempfile.TemporaryDirectory() as home, running(settings_for(Path(home))) as argilla, chromium() as browser:
+        own = {"ARGILLA_API_URL": argilla.url, "ARGILLA_API_KEY": argilla.api_key}
+        subprocess.run(["nestling", "review", "push"], cwd=REPOSITORY, env=os.environ | own, check=True)
+        name, password = next(one for one in argilla.passwords.items() if one[0] != OWNER)
+        anna = Annotator(browser.new_context(viewport=SIZE), argilla.url, name, password)
+        anna.open_in_order("round-01-active")
+        anna.page.locator(".sort-filter").wait_for()
+        anna.page.wait_for_timeout(1000)  # until bars have stopped to grow
+        anna.page.screenshot(path=path)
+
+
+if __name__ == "__main__":
+    picture(Path(sys.argv[1]))

@@ -1,11 +1,13 @@
 """nestling review: the queue goes out to people, and what they say comes back into data/annotations."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import typer
 
 from nestling.cli import say
 from nestling.commands.review_roi import roi
+from nestling.desk.interface import Pushed
 
 ANNOTATIONS = Path("data/annotations")
 
@@ -20,8 +22,15 @@ def push() -> None:
     from nestling.desk.pushing import push as send  # late: other commands start without an encoder
 
     params = PushParams.load()
-    for pushed in send(params):
-        say(f"{params.round}-{pushed.pile}: {pushed.added} records added, {pushed.there} were there")
+    tell(params.round, send(params))
+
+
+def tell(round_name: str, piles: Iterable[Pushed]) -> None:
+    """Say what a push did, and where people judge, most worth first."""
+    for pushed in piles:
+        say(f"{round_name}-{pushed.pile}: {pushed.added} records added, {pushed.there} were there")
+        if pushed.address and pushed.added + pushed.there:
+            say(f"  {pushed.address}")
 
 
 @app.command()
@@ -50,15 +59,13 @@ def pull() -> None:
 def status() -> None:
     """Say how far each pile and each annotator is, and how much they agree so far; changes nothing."""
     from nestling.desk.opening import opened
-    from nestling.desk.progress import progress_lines
+    from nestling.desk.progress import StatusParams, progress_lines
     from nestling.desk.rounds import check_round
-    from nestling.desk.settings import ReviewParams
-    from nestling.params import read_params
 
-    params = ReviewParams.load()
+    params = StatusParams.load()
     with opened(params) as desk:
         pulled = desk.pull(check_round(params.round))
-    typer.echo("\n".join(progress_lines(pulled, read_params(Path("params.yaml"))["shared"]["seed"])))
+    typer.echo("\n".join(progress_lines(pulled, params.seed)))
 
 
 @app.command()
@@ -71,10 +78,11 @@ def adjudicate() -> None:
     from nestling.desk.wording import Wording
 
     params = ReviewParams.load()
-    piles = referee_piles(Wording.load(params.language), ANNOTATIONS)
+    piles, unseen = referee_piles(Wording.load(params.language), ANNOTATIONS)
+    if unseen:
+        say(f"{unseen} disputed records cannot be shown: a passage of theirs is no longer in the corpus")
     if not any(pile.tasks for pile in piles):
         say("nothing is disputed and open: `nestling review pull` and `dvc repro` bring in new answers")
         return
     with opened(params) as desk:
-        for pushed in desk.push(check_round(params.round), piles):
-            say(f"{params.round}-{pushed.pile}: {pushed.added} records added, {pushed.there} were there")
+        tell(params.round, desk.push(check_round(params.round), piles))

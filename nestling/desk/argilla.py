@@ -1,7 +1,7 @@
 """Judging in Argilla: piles become datasets, tasks records; pushing adds what is missing and touches nothing else.
 
 Each pile is a dataset of its own, for Argilla asks the same number of people of all records of a dataset. Every step
-can be done again: a dataset that was never published is made anew, a batch that came through although its answer was
+can be done again: a dataset that was never published is completed, a batch that came through although its answer was
 lost is recognised by its record ids, and what is in the database but not in the search index is indexed again.
 """
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from nestling.desk.argilla_forms import Form, given_in, record_of, shown_in
+from nestling.desk.argilla_forms import Form, given_in, pending_in, positions_to_renew, record_of, shown_in
 from nestling.desk.argilla_http import ArgillaHttp, RefusedError
 from nestling.desk.interface import (
     PILES,
@@ -46,6 +46,9 @@ class ArgillaDesk:
         try:
             self._me = self._ask("GET", "/me")
             self._workspaces = {one["name"]: one["id"] for one in self._ask("GET", "/me/workspaces")["items"]}
+        except (KeyError, TypeError):
+            self.close()
+            raise UserError(f"{self._http.url} answers, but not as Argilla does: correct ARGILLA_API_URL") from None
         except BaseException:
             self.close()
             raise
@@ -64,7 +67,8 @@ class ArgillaDesk:
             if dataset is None or dataset["status"] != "ready":
                 continue
             names, records = self._names(dataset), self._records(dataset, "responses")
-            sizes[name] = Size(len(records), dataset["distribution"]["min_submitted"])
+            pending = pending_in(records, self._annotators(dataset))
+            sizes[name] = Size(len(records), dataset["distribution"]["min_submitted"], pending)
             for record in records:
                 given += given_in(record, name, names)
                 shown += shown_in(record)
@@ -115,25 +119,26 @@ class ArgillaDesk:
             return Pushed(pile.name, 0, 0)
         form = Form(pile, self._wording)
         dataset = self._ready(name, pile, form, dataset)
-        there = {record["external_id"] for record in self._records(dataset)}
+        records = self._records(dataset, "responses")
+        there = {record["external_id"] for record in records}
         missing = [task for task in pile.tasks if task.record_id not in there]
         questions = {one["name"]: one["id"] for one in self._items(dataset, "questions")}
         self._add(dataset, missing, questions)
+        self._renew(dataset, positions_to_renew(records, pile))
         self._index(dataset, pile.tasks, questions)
-        return Pushed(pile.name, len(there), len(missing))
+        return Pushed(pile.name, len(there), len(missing), self._address(dataset))
 
     def _ready(self, name: str, pile: Pile, form: Form, dataset: dict[str, Any] | None) -> dict[str, Any]:
         """Return the dataset, published and with the form's questions; made where it is missing."""
-        if dataset is not None and dataset["status"] == "draft":
+        if dataset is None:
+            dataset = self._made(name, pile, form)
+        if dataset["status"] == "draft":
             if (dataset["metadata"] or {}).get("made_by") != "nestling":
                 raise UserError(
                     f"Argilla holds an unpublished dataset {name!r} that is not ours: publish, rename or delete it "
                     "there, or choose another review.round"
                 )
-            self._ask("DELETE", f"/datasets/{dataset['id']}")  # a push ended here; it holds no record
-            dataset = None
-        if dataset is None:
-            return self._make(name, pile, form)
+            dataset = self._completed(dataset, form)  # new, or a push ended here, or a colleague pushes, too
         self._compare(name, dataset, form)
         if dataset["distribution"]["min_submitted"] != pile.people:
             raise UserError(
@@ -142,7 +147,7 @@ class ArgillaDesk:
             )
         return dataset
 
-    def _make(self, name: str, pile: Pile, form: Form) -> dict[str, Any]:
+    def _made(self, name: str, pile: Pile, form: Form) -> dict[str, Any]:
         body = form.dataset(name, self._workspace(pile.name))
         try:
             made = self._http.ask("POST", "/datasets", body)
@@ -152,13 +157,19 @@ class ArgillaDesk:
             made = self._dataset(name, pile.name)  # an earlier try came through, or a colleague was faster
             if made is None:
                 raise self._told(error) from None
-        path = f"/datasets/{made['id']}"
+        return dict(made)
+
+    def _completed(self, dataset: dict[str, Any], form: Form) -> dict[str, Any]:
+        path = f"/datasets/{dataset['id']}"
+        wanted = form.dataset(dataset["name"], dataset["workspace_id"])
+        if dataset["distribution"] != wanted["distribution"]:
+            self._ask("PATCH", path, {"distribution": wanted["distribution"]})
         for part, bodies in form.parts():
-            there = {one["name"] for one in self._items(made, part)}
+            there = {one["name"] for one in self._items(dataset, part)}
             for each in bodies:
                 if each["name"] not in there:
                     self._create(f"{path}/{part}", each)
-        return dict(self._publish(made))
+        return self._publish(dataset)
 
     def _create(self, path: str, body: dict[str, Any]) -> None:
         try:
@@ -195,19 +206,21 @@ class ArgillaDesk:
     def _records(self, dataset: dict[str, Any], include: str = "") -> list[dict[str, Any]]:
         """Return all records; read again where they changed in number while pages were turned."""
         for _ in range(self._params.tries):
-            records = {record["id"]: record for record in self._pages(dataset, include)}
-            total = self._ask("GET", f"/datasets/{dataset['id']}/records", limit=1)["total"]
-            if len(records) == total:
+            pages = list(self._pages(dataset, include))
+            records = {record["id"]: record for page in pages for record in page["items"]}
+            # one deleted and one that thereby slipped to a page already read would make the last total right
+            if all(page["total"] == len(records) for page in pages):
                 return list(records.values())
         raise UserError(f"records of {dataset['name']!r} come and go while they are read: try again in a while")
 
     def _pages(self, dataset: dict[str, Any], include: str) -> Iterator[dict[str, Any]]:
-        query = {"include": include} if include else {}
-        offset, page = 0, list[dict[str, Any]]([{}])
-        while page:
-            page = self._ask("GET", f"/datasets/{dataset['id']}/records", offset=offset, limit=_PAGE, **query)["items"]
-            yield from page
-            offset += len(page)
+        query, offset = {"include": include} if include else {}, 0
+        while True:
+            page = self._ask("GET", f"/datasets/{dataset['id']}/records", offset=offset, limit=_PAGE, **query)
+            yield page
+            if not page["items"]:
+                return
+            offset += len(page["items"])
 
     def _add(self, dataset: dict[str, Any], tasks: Sequence[RetrievalTask | PairTask], ids: dict[str, str]) -> None:
         with tqdm(total=len(tasks), desc=dataset["name"], unit="record", disable=None) as bar:
@@ -228,6 +241,11 @@ class ArgillaDesk:
             if left:
                 self._add_batch(dataset, left, ids)
 
+    def _renew(self, dataset: dict[str, Any], metadata: Sequence[dict[str, Any]]) -> None:
+        for start in range(0, len(metadata), _BATCH):
+            path = f"/datasets/{dataset['id']}/records/bulk"
+            self._ask("PUT", path, {"items": metadata[start : start + _BATCH]})
+
     def _index(self, dataset: dict[str, Any], tasks: Sequence[RetrievalTask | PairTask], ids: dict[str, str]) -> None:
         """Have the server index again what a crash left in its database alone, where no annotator would see it."""
         total = self._ask("GET", f"/datasets/{dataset['id']}/records", limit=1)["total"]
@@ -247,6 +265,16 @@ class ArgillaDesk:
         else:
             users = self._ask("GET", f"/workspaces/{dataset['workspace_id']}/users")["items"]
         return {one["id"]: one["username"] for one in [*users, self._me]}
+
+    def _annotators(self, dataset: dict[str, Any]) -> dict[str, str]:
+        """Return the names of those who are to judge, by id."""
+        members = self._ask("GET", f"/workspaces/{dataset['workspace_id']}/users")["items"]
+        return {one["id"]: one["username"] for one in members if one["role"] == "annotator"}
+
+    def _address(self, dataset: dict[str, Any]) -> str:
+        """Return where to judge, most worth first; Argilla by itself shuffles for each person."""
+        by = "metadata.position.asc"
+        return f"{self._http.url}/dataset/{dataset['id']}/annotation-mode?page=1&status=pending&sort={by}"
 
 
 def _batches(tasks: Sequence[RetrievalTask | PairTask]) -> Iterator[list[RetrievalTask | PairTask]]:

@@ -5,7 +5,7 @@ goes out escaped, and what an annotator reads is what stands in the corpus. Only
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from html import escape, unescape
 from typing import Any
 
@@ -20,9 +20,9 @@ from nestling.desk.interface import (
     Shown,
     Suggestion,
     marked,
+    most_passages,
 )
 from nestling.desk.wording import Wording
-from nestling.errors import UserError
 from nestling.tables.review import QUALITIES
 
 VECTOR = "query_vector"
@@ -39,7 +39,7 @@ _METADATA = {  # name -> type; in the order in which they are offered
     "cosine": float,
     "data_version": str,
 }
-_FOR_ENGINEERS = ("stratum", "grade", "cosine")  # what annotators are not shown, lest it sway them
+_FOR_ENGINEERS = ("margin", "stratum", "grade", "cosine")  # what annotators are not shown, lest it sway them
 _AGENT = re.compile(r"[^a-zA-Z0-9_:./\s-]")  # what the server takes in no agent's name
 _LONGEST_AGENT = 200
 _FEWEST_VISIBLE = 3  # the least number of labels that the server can be told to show at once
@@ -55,14 +55,8 @@ class Form:
     def __init__(self, pile: Pile, wording: Wording) -> None:
         self._pile, self._wording = pile, wording
         self._pairs = pile.name.startswith("sts")
-        tasks = [task for task in pile.tasks if isinstance(task, RetrievalTask)]
-        self._passages = max((len(task.passages) for task in tasks), default=0)
+        self._passages = most_passages(pile)
         self._dims = next((len(task.vector) for task in pile.tasks if task.vector is not None), 0)
-        if self._passages > len(LETTERS):
-            raise UserError(
-                f"a record shows {self._passages} passages and there are {len(LETTERS)} letters for them: lower "
-                "select.candidates or mine.num_negatives"
-            )
 
     def dataset(self, name: str, workspace_id: str) -> dict[str, Any]:
         """Return the dataset without its parts; made_by marks what a push that ended may make anew."""
@@ -107,15 +101,15 @@ class Form:
 
     def _fields(self) -> Iterator[dict[str, Any]]:
         titles = self._wording.fields
-        if self._pile.name in TO_REFEREES:
-            yield _field("said", titles.said, required=False)
         if self._pairs:
             yield _field("sentence1", titles.sentence1)
             yield _field("sentence2", titles.sentence2)
-            return
-        yield _field("query", titles.query)
-        for letter in LETTERS[: self._passages]:
-            yield _field(f"passage_{letter.lower()}", titles.passage.format(letter=letter), required=False)
+        else:
+            yield _field("query", titles.query)
+            for letter in LETTERS[: self._passages]:
+                yield _field(f"passage_{letter.lower()}", titles.passage.format(letter=letter), required=False)
+        if self._pile.name in TO_REFEREES:  # last: who settles forms an opinion first
+            yield _field("said", titles.said, required=False)
 
     def _retrieval_questions(self) -> Iterator[dict[str, Any]]:
         asked = self._wording.questions
@@ -173,7 +167,11 @@ def record_of(task: RetrievalTask | PairTask, question_ids: Mapping[str, str]) -
         }
     letters = {passage_id: letter for letter, (passage_id, _) in zip(LETTERS, task.passages, strict=False)}
     texts = {f"passage_{letters[passage_id].lower()}": _shown_as_text(text) for passage_id, text in task.passages}
-    shown = {"passage_id": task.passage_id, "passage_ids": [passage_id for passage_id, _ in task.passages]}
+    shown = {
+        "passage_id": task.passage_id,
+        "passage_ids": [passage_id for passage_id, _ in task.passages],
+        "suggested": [one.question for one in task.suggestions],
+    }
     return record | {
         "fields": {"query": _shown_as_text(task.query)} | texts | said,
         "metadata": metadata | shown,
@@ -182,8 +180,11 @@ def record_of(task: RetrievalTask | PairTask, question_ids: Mapping[str, str]) -
 
 
 def given_in(record: Mapping[str, Any], pile: str, names: Mapping[str, str]) -> Iterator[Given]:
-    """Yield what each person said of a record; one who is no longer known goes by the server's id."""
-    for response in record["responses"]:
+    """Yield what each person said of a record; one who is no longer known goes by the server's id.
+
+    A record that somebody else put there, without a name of ours or without its passages, says nothing.
+    """
+    for response in record["responses"] if is_ours(record) else ():
         submitted = response["status"] == "submitted"
         yield Given(
             record_id=record["external_id"],
@@ -192,13 +193,47 @@ def given_in(record: Mapping[str, Any], pile: str, names: Mapping[str, str]) -> 
             status=response["status"],
             submitted_at=f"{response['updated_at']}Z",
             values=dict(_values(record, response["values"] or {})) if submitted else {},
+            suggested=tuple((record["metadata"] or {}).get("suggested", ())),
+            annotator_id=response["user_id"],
         )
+
+
+def positions_to_renew(records: Iterable[Mapping[str, Any]], pile: Pile) -> list[dict[str, Any]]:
+    """Return changes of the positions of records that nobody has answered, by the queue as it stands.
+
+    One that is no longer in the queue loses its position, and so comes after all others.
+    """
+    places = {task.record_id: task.metadata.get("position") for task in pile.tasks}
+    changes = []
+    for record in records:
+        metadata = {name: value for name, value in (record["metadata"] or {}).items() if name != "position"}
+        now = places.get(record["external_id"])
+        if is_ours(record) and not record["responses"] and now != (record["metadata"] or {}).get("position"):
+            place = {} if now is None else {"position": now}
+            changes.append({"external_id": record["external_id"], "metadata": metadata | place})
+    return changes
+
+
+def pending_in(records: Iterable[Mapping[str, Any]], annotators: Mapping[str, str]) -> dict[str, int]:
+    """Return how many records wait for each annotator: those that need people still, and lack this one's word."""
+    counts = dict.fromkeys(annotators, 0)
+    for record in records:
+        said = {one["user_id"] for one in record["responses"] if one["status"] in ("submitted", "discarded")}
+        for person in counts.keys() - said if record["status"] == "pending" else ():
+            counts[person] += 1
+    return {annotators[person]: count for person, count in counts.items()}
+
+
+def is_ours(record: Mapping[str, Any]) -> bool:
+    """Return whether a record has a name, and where it shows a query, the ids of its passages."""
+    known = "query" not in record["fields"] or "passage_ids" in (record["metadata"] or {})
+    return bool(record["external_id"]) and known
 
 
 def shown_in(record: Mapping[str, Any]) -> Iterator[Shown]:
     """Yield the record as it was shown, if passages were and somebody answered."""
     metadata = record["metadata"] or {}
-    if record["responses"] and "passage_ids" in metadata:
+    if record["responses"] and is_ours(record) and "passage_ids" in metadata:
         own, passages = metadata["passage_id"], metadata["passage_ids"]
         others = tuple(passage for passage in passages if passage != own)
         yield Shown(record["external_id"], unescape(record["fields"]["query"]), own, others)

@@ -17,7 +17,7 @@ from nestling.errors import UserError
 URL, KEY = "ARGILLA_API_URL", "ARGILLA_API_KEY"  # environment variables
 _LONGEST_WAIT_S = 8.0  # between two tries
 _QUOTED = 300  # characters of what the server says in a message of ours
-_PASSING = (429, 500, 502, 503, 504)
+_PASSING = (408, 429, *range(500, 600))
 _HERE = ("127.0.0.1", "::1", "localhost")
 
 
@@ -91,20 +91,29 @@ class ArgillaHttp:
             answer = self._client.request(method, path, content=content, params=query or None, headers=headers)
         except httpx2.TimeoutException:
             raise PassingError("no answer in time") from None
-        except (httpx2.TransportError, httpx2.DecodingError) as error:
+        except (httpx2.TransportError, httpx2.DecodingError, UnicodeError) as error:
             raise PassingError(f"{type(error).__name__}: {self._quote(str(error))}".rstrip(": ")) from None
+        self._look(answer)
+        if not answer.content:
+            return None
+        try:
+            tree = json.loads(answer.content)
+        except (ValueError, RecursionError):
+            tree = None
+        if not isinstance(tree, dict):
+            raise PassingError("an answer that is not Argilla's: is that its address?")
+        return tree
+
+    def _look(self, answer: httpx2.Response) -> None:
+        """Raise where an answer is no good one."""
         if answer.status_code in _PASSING:
             raise PassingError(f"HTTP {answer.status_code}")
         if answer.status_code == 401:
             raise UserError(f"Argilla at {self.url} does not take {KEY}: copy the key from `My settings` in Argilla")
+        if answer.is_redirect:
+            raise UserError(f"{self.url} sends elsewhere: is {URL} right, and is it https?")
         if not answer.is_success:
             raise RefusedError(answer.status_code, self._quote(answer.text))
-        if not answer.content:
-            return None
-        try:
-            return json.loads(answer.content)
-        except (ValueError, RecursionError):
-            raise PassingError("an answer that is not JSON: is that the address of Argilla?") from None
 
     def _quote(self, text: str) -> str:
         line = " ".join("".join(sign if sign.isprintable() else " " for sign in text[: 10 * _QUOTED]).split())

@@ -11,8 +11,11 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from nestling.corpus.ids import content_id
+from nestling.errors import UserError
 
 PILES = ("audit", "active", "sts", "adjudication", "sts-adjudication")
+Status = Literal["submitted", "draft", "discarded"]
+STATUSES: tuple[Status, ...] = ("submitted", "draft", "discarded")
 TO_REFEREES = ("adjudication", "sts-adjudication")  # piles in which a referee settles what annotators dispute
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"  # the names of passages, in the order shown
 NONE = "none"  # the mark that says that no passage answers; the value in data/annotations is an empty list
@@ -89,11 +92,12 @@ class Pile:
 
 @dataclass(frozen=True)
 class Pushed:
-    """What a push did to a pile: tasks that were there already, and those that were added."""
+    """What a push did to a pile: tasks that were there already, those that were added, and where to judge them."""
 
     pile: str
     there: int
     added: int
+    address: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,14 +111,18 @@ class Given:
         status: submitted, draft or discarded.
         submitted_at: ISO 8601, UTC.
         values: question to value, as in data/annotations; of submitted answers alone.
+        suggested: questions for which a suggestion stood there; a referee's is people's word and no machine's.
+        annotator_id: what the desk knows the person by, whatever the name becomes; "" where that is the name.
     """
 
     record_id: str
     pile: str
     annotator: str
-    status: Literal["submitted", "draft", "discarded"]
+    status: Status
     submitted_at: str
     values: Mapping[str, Any]
+    suggested: tuple[str, ...] = ()
+    annotator_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -129,10 +137,17 @@ class Shown:
 
 @dataclass(frozen=True)
 class Size:
-    """How many records a pile holds, and how many people each needs."""
+    """What a pile holds.
+
+    Attributes:
+        records: in it.
+        people: how many answers each needs.
+        pending: how many records wait for each person who may judge, by name.
+    """
 
     records: int
     people: int
+    pending: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -155,6 +170,21 @@ class Desk(Protocol):
 
     def close(self) -> None:
         """Let go of connections and files."""
+
+
+def most_passages(pile: Pile) -> int:
+    """Return how many passages the largest task shows.
+
+    Raises:
+        UserError: there are more than letters.
+    """
+    most = max((len(task.passages) for task in pile.tasks if isinstance(task, RetrievalTask)), default=0)
+    if most > len(LETTERS):
+        raise UserError(
+            f"a record shows {most} passages and there are {len(LETTERS)} letters for them: lower select.candidates "
+            "or mine.num_negatives"
+        )
+    return most
 
 
 def shuffled(record_id: str, passages: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

@@ -2,20 +2,27 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import polars as pl
 
-from nestling.desk.interface import TO_REFEREES, Given, Pulled
+from nestling.desk.interface import STATUSES, TO_REFEREES, Pulled
+from nestling.desk.settings import ReviewParams
 from nestling.review.concord import agreement
 
 REPLICATES = 1000  # of the interval behind an agreement on the screen; the report's own stand in params.yaml
 
 
+class StatusParams(ReviewParams, section="review", shared=("seed",)):
+    """What the status reads; the seed is of the agreement's interval."""
+
+    seed: int
+
+
 def progress_lines(pulled: Pulled, seed: int) -> list[str]:
     """Return what the screen shows: piles, people, agreement."""
-    return [*_pile_lines(pulled), "", *_people_lines(pulled.given), "", *_agreement_lines(pulled, seed)]
+    return [*_pile_lines(pulled), "", *_people_lines(pulled), "", *_agreement_lines(pulled, seed)]
 
 
 def _pile_lines(pulled: Pulled) -> Iterator[str]:
@@ -29,17 +36,15 @@ def _pile_lines(pulled: Pulled) -> Iterator[str]:
         yield f"{name:<16}{size.records:>9}{done:>9}{begun:>9}{size.records - done - begun:>9}   {size.people}"
 
 
-def _people_lines(given: Sequence[Given]) -> Iterator[str]:
-    counts = Counter((one.annotator, one.status) for one in given)
-    people = sorted({name for name, _ in counts})
-    if not people:
-        yield "nobody has answered yet"
-        return
-    yield f"{'annotator':<24}{'submitted':>11}{'draft':>9}{'discarded':>11}"
-    for name in people:
-        shown = "".join(sign if sign.isprintable() else "?" for sign in name)[:23]
-        told = [counts[name, status] for status in ("submitted", "draft", "discarded")]
-        yield f"{shown:<24}{told[0]:>11}{told[1]:>9}{told[2]:>11}"
+def _people_lines(pulled: Pulled) -> Iterator[str]:
+    counts = Counter((one.pile, one.annotator, one.status) for one in pulled.given)
+    yield f"{'':<16}{'annotator':<24}{'submitted':>10}{'draft':>8}{'discarded':>11}{'pending':>9}"
+    for pile, size in pulled.sizes.items():
+        for name in sorted({*size.pending, *(person for where, person, _ in counts if where == pile)}):
+            shown = "".join(sign if sign.isprintable() else "?" for sign in name)[:23]
+            submitted, draft, discarded = (counts[pile, name, status] for status in STATUSES)
+            told = f"{submitted:>10}{draft:>8}{discarded:>11}{size.pending.get(name, 0):>9}"
+            yield f"{pile:<16}{shown:<24}{told}"
 
 
 def _agreement_lines(pulled: Pulled, seed: int) -> Iterator[str]:
@@ -54,13 +59,13 @@ def _agreement_lines(pulled: Pulled, seed: int) -> Iterator[str]:
 def agreement_so_far(pulled: Pulled, seed: int) -> dict[str, Any]:
     """Return the agreement by question, as reports/curation.json will have it if nobody says more."""
     told = [
-        (one.record_id, question, one.annotator, one.pile in TO_REFEREES, json.dumps(value))
+        (one.record_id, question, one.annotator, one.pile in TO_REFEREES, json.dumps(value), question in one.suggested)
         for one in pulled.given
         if one.status == "submitted"
         for question, value in one.values.items()
     ]
     names = {"record_id": pl.String, "question": pl.String, "annotator": pl.String, "referee": pl.Boolean}
-    answers = pl.DataFrame(told, schema={**names, "value": pl.String}, orient="row")
+    answers = pl.DataFrame(told, schema={**names, "value": pl.String, "suggested": pl.Boolean}, orient="row")
     shown = pl.DataFrame(
         [(one.record_id, list(one.candidates)) for one in pulled.shown],
         schema={"record_id": pl.String, "candidates": pl.List(pl.String)},

@@ -8,7 +8,7 @@ its line, so that a pull changes bytes only where people changed their minds.
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from nestling.tables.io import write_text
 
 ROUND = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 _LONELY = re.compile(r"[\ud800-\udfff]")  # half a surrogate pair, which JSON may hold and UTF-8 may not
-Unit = tuple[str, str, bool]  # record_id, annotator, whether as a referee
+Unit = tuple[str, str, bool]  # record_id, annotator_id or else annotator, whether as a referee
+Lines = dict[str, dict[str, Any]]  # question -> line
 
 
 @dataclass(frozen=True)
@@ -61,71 +62,81 @@ def save(pulled: Pulled, folder: Path, name: str) -> Merged:
     check_round(name)
     records, answers = folder / f"{name}.records.jsonl", folder / f"{name}.jsonl"
     before, foreign = _read(answers)
-    told = {_unit(given): _lines(given) for given in pulled.given}
-    after = _merge(before, told)
+    told = _told(pulled.given, _known_names(before))
+    after = {unit: _kept(before.get(unit, {}), lines) for unit, lines in (before | told).items()}
     # records first: an answer whose record nobody knows would be of no use
     _write(records, _shown(records, pulled.shown))
     _write(answers, [*_sorted(after), *sorted(foreign)])
     return _counted(before, after, set(told))
 
 
-def _unit(given: Given) -> Unit:
-    return given.record_id, given.annotator, given.pile in TO_REFEREES
+def _told(given: Iterable[Given], names: Mapping[str, str]) -> dict[Unit, Lines]:
+    """Return what each person says of each record now, which may lie in two piles: the last word by question.
+
+    Somebody who was taken from the desk goes by the name that the file knows.
+    """
+    told: dict[Unit, Lines] = {}
+    for one in sorted(given, key=lambda one: one.submitted_at):
+        unit = one.record_id, one.annotator_id or one.annotator, one.pile in TO_REFEREES
+        gone = one.annotator == one.annotator_id
+        name = names.get(one.annotator_id, one.annotator) if gone else one.annotator
+        told.setdefault(unit, {}).update(_lines(one, name))
+    return told
 
 
-def _lines(given: Given) -> dict[str, dict[str, Any]]:
-    """Return what a person said of a record, a line by question; nothing unless it was submitted."""
+def _known_names(units: Mapping[Unit, Lines]) -> dict[str, str]:
+    every = (line for lines in units.values() for line in lines.values())
+    return {line["annotator_id"]: line["annotator"] for line in every if "annotator_id" in line}
+
+
+def _lines(given: Given, name: str) -> Lines:
+    """Return what a person said of a record; nothing unless it was submitted."""
     if given.status != "submitted":
         return {}
-    whose: dict[str, Any] = {
-        "annotator": given.annotator,
-        "status": given.status,
-        "submitted_at": given.submitted_at,
-    } | ({"referee": True} if given.pile in TO_REFEREES else {})
+    whose: dict[str, Any] = {"annotator": name, "status": given.status, "submitted_at": given.submitted_at}
+    whose |= {"annotator_id": given.annotator_id} if given.annotator_id else {}
+    whose |= {"referee": True} if given.pile in TO_REFEREES else {}
     return {
-        question: {"record_id": given.record_id, "question": question, "value": value} | whose
+        question: {"record_id": given.record_id, "question": question, "value": value}
+        | whose
+        | ({"suggested": True} if question in given.suggested and given.pile not in TO_REFEREES else {})
         for question, value in given.values.items()
     }
 
 
-def _merge(
-    before: dict[Unit, dict[str, dict[str, Any]]], told: dict[Unit, dict[str, dict[str, Any]]]
-) -> dict[Unit, dict[str, dict[str, Any]]]:
-    after = dict(before)
-    for unit, lines in told.items():
-        old = before.get(unit, {})
-        after[unit] = {
-            question: old[question] if question in old and old[question]["value"] == line["value"] else line
-            for question, line in lines.items()
-        }
-    return after
+def _kept(old: Lines, new: Lines) -> Lines:
+    """Return the new lines; an answer that is given again unchanged keeps its time."""
+    same = {question for question, line in new.items() if question in old and old[question]["value"] == line["value"]}
+    return {
+        question: line | {"submitted_at": old[question]["submitted_at"]} if question in same else line
+        for question, line in new.items()
+    }
 
 
-def _counted(
-    before: dict[Unit, dict[str, dict[str, Any]]], after: dict[Unit, dict[str, dict[str, Any]]], told: set[Unit]
-) -> Merged:
+def _counted(before: Mapping[Unit, Lines], after: Mapping[Unit, Lines], told: set[Unit]) -> Merged:
     old, new = (
-        {(unit, question): line for unit, lines in units.items() for question, line in lines.items()}
+        {(unit, question): line["value"] for unit, lines in units.items() for question, line in lines.items()}
         for units in (before, after)
     )
+    nothing = object()
     return Merged(
         answers=len(new),
-        added=sum(old.get(key) != line for key, line in new.items()),
-        withdrawn=sum(new.get(key) != line for key, line in old.items()),
+        added=sum(old.get(key, nothing) != value for key, value in new.items()),
+        withdrawn=sum(new.get(key, nothing) != value for key, value in old.items()),
         kept=sum(unit not in told for unit, _ in new),
     )
 
 
-def _read(path: Path) -> tuple[dict[Unit, dict[str, dict[str, Any]]], list[str]]:
+def _read(path: Path) -> tuple[dict[Unit, Lines], list[str]]:
     """Return the answers of a file by unit and question, and the lines that are none of ours, as they stand."""
-    units: dict[Unit, dict[str, dict[str, Any]]] = defaultdict(dict)
+    units: dict[Unit, Lines] = defaultdict(dict)
     foreign = []
     for text in _text(path):
         line = _parsed(text)
         if line is None:
             foreign.append(text)
         else:
-            unit = line["record_id"], line["annotator"], line.get("referee") is True
+            unit = line["record_id"], line.get("annotator_id") or line["annotator"], line.get("referee") is True
             units[unit][line["question"]] = line
     return dict(units), foreign
 
@@ -148,6 +159,8 @@ def _parsed(text: str) -> dict[str, Any] | None:
     wanted = ("record_id", "question", "annotator", "submitted_at", "status")
     if not isinstance(line, dict) or "value" not in line or not all(isinstance(line.get(key), str) for key in wanted):
         return None
+    if not isinstance(line.get("annotator_id", ""), str):
+        return None
     return line
 
 
@@ -165,7 +178,7 @@ def _shown(path: Path, shown: Iterable[Shown]) -> list[str]:
     return [known[key] for key in sorted(known)]
 
 
-def _sorted(units: dict[Unit, dict[str, dict[str, Any]]]) -> list[str]:
+def _sorted(units: Mapping[Unit, Lines]) -> list[str]:
     lines = [line for by_question in units.values() for line in by_question.values()]
     key = ("record_id", "question", "annotator")
     lines.sort(key=lambda line: (*(line[name] for name in key), line.get("referee") is True))
@@ -179,5 +192,5 @@ def _json(line: dict[str, Any]) -> str:
 
 def _write(path: Path, lines: list[str]) -> None:
     text = "".join(f"{line}\n" for line in lines)
-    if lines and (not path.exists() or path.read_text(encoding="utf-8") != text):
+    if text != (path.read_text(encoding="utf-8") if path.exists() else ""):
         write_text(text, path)

@@ -5,12 +5,11 @@ Machines' suggestions are not shown: what stands in a cell would pass for an ans
 
 import re
 
-from nestling.desk.interface import LETTERS, TO_REFEREES, PairTask, Pile, RetrievalTask
+from nestling.desk.interface import LETTERS, TO_REFEREES, PairTask, Pile, RetrievalTask, most_passages
 from nestling.desk.sheet_answers import OF_PAIR, OF_QUERY
 from nestling.desk.sheet_files import RECORD_ID, shown
 from nestling.desk.sheet_ledger import Dealt, DealtQuery
 from nestling.desk.wording import Wording
-from nestling.errors import UserError
 
 _NUMBER = re.compile(r"[0-9]+(e[0-9]+)?")  # what a spreadsheet program would round
 
@@ -40,13 +39,7 @@ class Form:
     def __init__(self, pile: Pile, wording: Wording) -> None:
         self._pile, self._wording = pile, wording
         self._pairs = isinstance(pile.tasks[0], PairTask)
-        tasks = [task for task in pile.tasks if isinstance(task, RetrievalTask)]
-        self._passages = max((len(task.passages) for task in tasks), default=0)
-        if self._passages > len(LETTERS):
-            raise UserError(
-                f"a record shows {self._passages} passages and there are {len(LETTERS)} letters for them: lower "
-                "select.candidates or mine.num_negatives"
-            )
+        self._passages = most_passages(pile)
 
     def headings(self) -> dict[str, str]:
         """Return the columns by name, in their order."""

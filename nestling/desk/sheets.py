@@ -4,6 +4,7 @@
 """
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -70,15 +71,13 @@ class SheetDesk:
         ledgers = {name: ledger for name in PILES if (ledger := _whole_ledger(folder, name))}
         if not ledgers:
             raise UserError(f"{folder} holds no sheets: `nestling review push` writes them, or correct review.round")
-        given, shown_records = [], []
+        given, shown_records, sizes = [], [], {}
         for name, ledger in ledgers.items():
             told = list(self._given(folder, name, ledger))
             answered = {one.record_id for one in told}
             given += told
             shown_records += [record for one in ledger.values() if one.record_id in answered for record in _shown(one)]
-        sizes = {
-            name: Size(len(ledger), max(one.people for one in ledger.values())) for name, ledger in ledgers.items()
-        }
+            sizes[name] = Size(len(ledger), max(one.people for one in ledger.values()), _pending(ledger, told))
         return Pulled(given, shown_records, sizes)
 
     def close(self) -> None:
@@ -189,6 +188,12 @@ def _sheet_path(folder: Path, pile: str, person: str) -> Path:
 
 def _holders(ledger: Mapping[str, Dealt]) -> set[str]:
     return {person for dealt in ledger.values() for person in dealt.annotators}
+
+
+def _pending(ledger: Mapping[str, Dealt], told: Sequence[Given]) -> dict[str, int]:
+    dealt = Counter(person for one in ledger.values() for person in one.annotators)
+    dealt.subtract(one.annotator for one in told if one.status == "submitted")
+    return {person: max(0, count) for person, count in sorted(dealt.items())}
 
 
 def _ids(sheet: Sheet | None) -> set[str]:

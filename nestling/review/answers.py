@@ -38,7 +38,7 @@ def read_answers(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
             rejected.append(("answer", f"{name}:{number}", reason, "", line[:200]))
         else:
             value = json.dumps(found["value"], ensure_ascii=False, sort_keys=True)
-            answers.append({"referee": False, **found, "value": value, "round": name})
+            answers.append({"referee": False, "suggested": False, **found, "value": value, "round": name})
     frame = pl.DataFrame([{key: row[key] for key in _ANSWERS} for row in answers], schema=_ANSWERS)
     word = ["record_id", "question", "annotator", "referee"]
     last = frame.sort("submitted_at", "round", maintain_order=True).unique(word, keep="last", maintain_order=True)
@@ -60,6 +60,17 @@ def read_shown_records(folder: Path) -> pl.DataFrame:
             )
     frame = pl.DataFrame([{key: row[key] for key in _RECORDS} for row in rows], schema=_RECORDS)
     return frame.unique("record_id", keep="last", maintain_order=True)
+
+
+def all_records(records: pl.DataFrame, earlier: pl.DataFrame) -> pl.DataFrame:
+    """Return record_id, query, passage_id and candidates of the records of now, then of those shown earlier alone.
+
+    Args:
+        records: ReviewRecord rows.
+        earlier: as `read_shown_records` gives it.
+    """
+    others = earlier.join(records, on="record_id", how="anti", maintain_order="left")
+    return pl.concat([frame.select(_RECORDS.names()) for frame in (records, others)])
 
 
 def _lines(folder: Path, records: bool) -> Iterator[tuple[str, int, str]]:
@@ -99,7 +110,7 @@ def _answer(line: str) -> tuple[dict[str, Any], str]:
     if row["status"] != "submitted":
         return row, "not_submitted"
     named = all(isinstance(row[key], str) for key in ("record_id", "annotator", "submitted_at"))
-    told = named and isinstance(row.get("referee", False), bool)
+    told = named and all(isinstance(row.get(key, False), bool) for key in ("referee", "suggested"))
     if not told or row["question"] not in QUESTIONS or not _valid(row["question"], row["value"]):
         return row, "invalid_value"
     if not (moment := _moment(row["submitted_at"])):
@@ -122,6 +133,16 @@ def majority(votes: list[str]) -> str | None:
     ranked = Counter(votes).most_common(2)
     tied = len(ranked) == 2 and ranked[0][1] == ranked[1][1]
     return None if tied or not ranked else ranked[0][0]
+
+
+def unprimed(answers: pl.DataFrame) -> pl.DataFrame:
+    """Return the answers from which something can be measured: those given with no machine's suggestion in sight.
+
+    People follow what is suggested, so that a machine would be measured against itself. A referee's answer goes too
+    where all annotators were shown a suggestion: only what they dispute reaches a referee, which is no fair sample.
+    """
+    own_mind = (~pl.col("suggested") & ~pl.col("referee")).any() | ~pl.col("suggested").any()
+    return answers.filter(~pl.col("suggested") & own_mind.over("record_id", "question"))
 
 
 def by_annotator(answers: pl.DataFrame) -> dict[str, dict[str, int]]:

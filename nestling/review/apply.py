@@ -13,23 +13,48 @@ from nestling.corpus.ids import content_id
 from nestling.review.agreement import passage_units
 from nestling.review.answers import majority
 
+_MATTER = ["query", "passage_id"]
+_GOOD = "good"
+
 
 def quality(answers: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
-    """Return query, passage_id and `quality`, the majority's word; null for a tie."""
-    return _settled(answers, records, "query_quality").rename({"value": "quality"})
+    """Return query, passage_id and `quality`: good or the bad word that most used; null for a tie of good and bad."""
+    said = deciding(latest(asked(answers, records, "query_quality"), _MATTER), _MATTER)
+    votes = said.group_by(_MATTER, maintain_order=True).agg("value")
+    words = [_word([json.loads(vote) for vote in row]) for row in votes["value"].to_list()]
+    return votes.select(*_MATTER, quality=pl.Series(words, dtype=pl.String))
+
+
+def _word(votes: list[str]) -> str | None:
+    """Return what the votes come to: good against bad first, then which bad word, the first by alphabet of several."""
+    bad = sorted(vote for vote in votes if vote != _GOOD)
+    if 2 * len(bad) == len(votes):
+        return None
+    return max(dict.fromkeys(bad), key=bad.count) if 2 * len(bad) > len(votes) else _GOOD
 
 
 def rewrites(answers: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
-    """Return query, passage_id and `rewrite`, the wording that most proposed; null for a tie."""
-    return _settled(answers, records, "rewrite").rename({"value": "rewrite"})
+    """Return query, passage_id and `rewrite`, the wording that most proposed; null for a tie.
 
-
-def _settled(answers: pl.DataFrame, records: pl.DataFrame, question: str) -> pl.DataFrame:
-    matter = ["query", "passage_id"]
-    said = deciding(latest(asked(answers, records, question), matter), matter)
-    votes = said.group_by(matter, maintain_order=True).agg("value")
-    values = [majority([one_line(json.loads(vote)) for vote in row]) for row in votes["value"].to_list()]
-    return votes.with_columns(value=pl.Series(values, dtype=pl.String))
+    A wording is asked for where the majority calls the query bad, or where at least half of those who judged its
+    quality propose one. A referee's word on the quality or the wording silences the annotators' proposals. Blanks and
+    the query's own words propose nothing.
+    """
+    said = [latest(asked(answers, records, question), _MATTER) for question in ("query_quality", "rewrite")]
+    told = deciding(pl.concat(said), _MATTER)
+    words = [one_line(json.loads(word)) for word in told["value"].to_list()]
+    judges, word = pl.col("question") == "query_quality", pl.col("word")
+    proposes = ~judges & (word != "") & (word != pl.col("query"))
+    marked = told.with_columns(word=pl.Series(words, dtype=pl.String)).with_columns(
+        bad=judges & (word != _GOOD),
+        proposes=proposes,
+        betters=proposes.any().over(*_MATTER, "annotator"),
+    )
+    bad, better, people = (which.sum().over(_MATTER) for which in (pl.col("bad"), judges & pl.col("betters"), judges))
+    asked_for = marked.filter((2 * bad > people) | (2 * better >= people)).filter("proposes")
+    votes = asked_for.group_by(_MATTER, maintain_order=True).agg("word")
+    wordings = pl.Series([majority(row) for row in votes["word"].to_list()], dtype=pl.String)
+    return votes.select(*_MATTER, rewrite=wordings)
 
 
 def asked(answers: pl.DataFrame, records: pl.DataFrame, question: str) -> pl.DataFrame:

@@ -45,7 +45,7 @@ def calibrate(judged: pl.DataFrame, quality: pl.DataFrame, seed: int, replicates
 
     Args:
         judged: text, passage_id, judge_score.
-        quality: query, passage_id, quality: people's word, null for a tie.
+        quality: query, passage_id, quality: people's word, given unprimed; null for a tie.
         seed: of the bootstrap.
         replicates: of the bootstrap.
     """

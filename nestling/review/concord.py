@@ -1,6 +1,7 @@
 """How far people agree on each question that they answer by choice: all together, by twos, and each with the rest.
 
-Referees see disputed records alone, so what they say is no sample of anybody's agreement and is left aside.
+Referees see disputed records alone, so what they say is no sample of anybody's agreement and is left aside; so is what
+people said with a suggestion before their eyes, for two who follow the same machine need not agree.
 """
 
 from dataclasses import asdict
@@ -9,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from nestling.review.agreement import Level, alpha, passage_units
+from nestling.review.answers import unprimed
 from nestling.review.apply import marked_passages
 from nestling.review.pairwise import of_pairs, with_the_rest
 
@@ -32,7 +34,7 @@ def agreement(answers: pl.DataFrame, records: pl.DataFrame, seed: int, replicate
             "with_the_rest": with_the_rest(units, level, seed, replicates),
         }
 
-    theirs = answers.filter(~pl.col("referee"))
+    theirs = unprimed(answers).filter(~pl.col("referee"))
     whole = theirs.with_columns(unit_id="question")
     graded = whole.filter(pl.col("question") == "similarity").with_columns(pl.col("value").cast(pl.Float64))
     return {

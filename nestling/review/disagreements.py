@@ -2,11 +2,12 @@
 
 People differ on a query's quality in words, on a passage in whether it answers, on a sentence pair by two grades or
 more. What they differ on is a query with its passage, wherever it was shown, under the name of a record that shows it.
+Referees who tie settle nothing.
 """
 
 import polars as pl
 
-from nestling.review.apply import asked, latest, passage_votes
+from nestling.review.apply import asked, judged_passages, latest, passage_votes, quality
 from nestling.tables.io import empty
 from nestling.tables.review import DISPUTABLE, Disagreement
 
@@ -30,25 +31,28 @@ def disagreements(answers: pl.DataFrame, records: pl.DataFrame, passages: pl.Dat
     grade = pl.col("value").cast(pl.Float64)
     shown = records.select("record_id", "query", passage_id=pl.concat_list("passage_id", "candidates"))
     differ = pl.col("value").n_unique() > 1
+    refereed = answers.filter("referee")
+    good, answering = quality(refereed, records), judged_passages(refereed, records)
+    quarrels = _split(judged, own, differ, good.drop_nulls("quality"))
+    passages_apart = _split(marked, own, differ, answering.drop_nulls("relevant"))
+    grades_apart = _split(graded, ["record_id"], grade.max() - grade.min() >= FAR, graded.filter("referee"))
     tables = (
-        _named(_split(judged, own, differ), records, "query_quality").with_columns(passage_id=None),
-        _named(_split(marked, own, differ), shown.explode("passage_id"), "relevant"),
-        _split(graded, ["record_id"], grade.max() - grade.min() >= FAR).with_columns(
-            question=pl.lit("similarity"), passage_id=None
-        ),
+        _named(quarrels, records, "query_quality").with_columns(passage_id=None),
+        _named(passages_apart, shown.explode("passage_id"), "relevant"),
+        grades_apart.with_columns(question=pl.lit("similarity"), passage_id=None),
     )
     schema = empty(Disagreement).schema
     found = pl.concat([table.select(schema.names()).cast(schema) for table in tables])
     return found.sort("record_id", "question", "passage_id")
 
 
-def _split(said: pl.DataFrame, matter: list[str], apart: pl.Expr) -> pl.DataFrame:
-    """Return the matters on which annotators are `apart`, with their votes and whether a referee spoke."""
+def _split(said: pl.DataFrame, matter: list[str], apart: pl.Expr, settled: pl.DataFrame) -> pl.DataFrame:
+    """Return the matters on which annotators are `apart`, with their votes and whether they are among the settled."""
     votes = pl.struct("annotator", "value")
     theirs = said.filter(~pl.col("referee")).sort(*matter, "annotator").group_by(matter, maintain_order=True)
     differing = theirs.agg(votes=votes, apart=apart).filter("apart")
-    refereed = said.filter("referee").select(*matter, settled=pl.lit(True)).unique()
-    return differing.join(refereed, on=matter, how="left").with_columns(pl.col("settled").fill_null(False))
+    told = settled.select(*matter, settled=pl.lit(True)).unique()
+    return differing.join(told, on=matter, how="left").with_columns(pl.col("settled").fill_null(False))
 
 
 def _named(split: pl.DataFrame, shown: pl.DataFrame, question: str) -> pl.DataFrame:

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from nestling.review.answers import all_records
 from nestling.review.apply import marked_passages, passage_votes
 from nestling.tables.review import QUESTIONS
 
@@ -54,9 +55,7 @@ class Judgements:
 
 def gathered(answers: pl.DataFrame, records: pl.DataFrame, earlier: pl.DataFrame, present: Present) -> Judgements:
     """Return what people said of the records of now and of those of earlier rounds as they were shown."""
-    content = ["record_id", "query", "passage_id", "candidates"]
-    others = earlier.join(records, on="record_id", how="anti", maintain_order="left")
-    shown = pl.concat([records.select(content), others.select(content)])
+    shown = all_records(records, earlier)
     lost = judgements_that_no_longer_fit(answers, shown, present)
     return Judgements(fitted(answers, shown, present), shown, lost, present)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from nestling.review.answers import unprimed
 from nestling.review.apply import relevance
 from nestling.review.audit import Rate, by_query, false_negative_rate, rates_by
 
@@ -29,7 +30,8 @@ def audited(answers: pl.DataFrame, records: pl.DataFrame, queue: pl.DataFrame, m
     """Return the mined negatives that people judged in the audit: record_id, stratum, rank, share, relevant.
 
     `rank` is the negative's place among the mined negatives of its query, 1 for the hardest; `share` its score as a
-    share of the positive's, null where that is 0. Passages that a margin had kept out are none; ties are left out.
+    share of the positive's, null where that is 0. Passages that a margin had kept out are none; ties are left out, and
+    so are answers given after a suggestion.
 
     Args:
         answers: Answer rows.
@@ -48,7 +50,8 @@ def audited(answers: pl.DataFrame, records: pl.DataFrame, queue: pl.DataFrame, m
         .with_columns(rank=pl.int_range(1, pl.len() + 1).over("record_id"))
         .join(shares, on=["query_id", "passage_id"], how="left", maintain_order="left")
     )
-    judged = negatives.join(relevance(answers, records).drop_nulls("relevant"), on=["record_id", "passage_id"])
+    said = relevance(unprimed(answers), records).drop_nulls("relevant")
+    judged = negatives.join(said, on=["record_id", "passage_id"])
     return judged.select("record_id", "stratum", "rank", "share", "relevant").sort("record_id", "rank")
 
 

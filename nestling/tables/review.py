@@ -65,6 +65,7 @@ class Answer(dy.Schema):
     question = dy.String(primary_key=True)
     annotator = dy.String(primary_key=True)
     referee = dy.Bool(primary_key=True)  # said to settle what others disagreed on
+    suggested = dy.Bool()  # a machine's suggestion for the question was shown to the person
     value = dy.String()
     submitted_at = dy.String()
     round = dy.String()

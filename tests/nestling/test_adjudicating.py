@@ -2,7 +2,7 @@ import json
 
 import polars as pl
 
-from nestling.desk.adjudicating import pair_disputes, retrieval_disputes
+from nestling.desk.adjudicating import Agreed, pair_disputes, retrieval_disputes
 from nestling.desk.interface import LETTERS
 from nestling.desk.wording import Wording
 from nestling.tables.review import Disagreement
@@ -28,12 +28,27 @@ def disputes(*rows):
     return pl.DataFrame(rows, schema=pl.Schema(Disagreement.create_empty().schema), orient="row")
 
 
+def tasks(found, relevant=(), quality=()):
+    """Make a referee's tasks; relevant: (passage_id, whether it answers), quality: words, of the first record."""
+    agreed = Agreed(
+        pl.DataFrame([("chi?", *one) for one in relevant], ["query", "passage_id", "relevant"], orient="row")
+        if relevant
+        else pl.DataFrame(schema={"query": pl.String, "passage_id": pl.String, "relevant": pl.Boolean}),
+        pl.DataFrame(
+            [("chi?", "p1", word) for word in quality],
+            {"query": pl.String, "passage_id": pl.String, "quality": pl.String},
+            orient="row",
+        ),
+    )
+    return retrieval_disputes(found, RECORDS, PASSAGES, agreed, WORDING)
+
+
 def test_a_referee_sees_the_record_as_it_was_and_how_many_said_what():
     found = disputes(
         dispute("r1", "query_quality", None, "good", "vague", "good"),
         dispute("r1", "relevant", "p2", True, False, False),
     )
-    (task,) = retrieval_disputes(found, RECORDS, PASSAGES, WORDING)
+    (task,) = tasks(found)
     assert (task.record_id, task.query, dict(task.passages)) == ("r1", "chi?", {"p1": "uno", "p2": "due"})
     letter = LETTERS[[passage for passage, _ in task.passages].index("p2")]
     assert task.said == f"Buona: 2 · Vaga: 1\n{letter}: 1/3"
@@ -41,10 +56,18 @@ def test_a_referee_sees_the_record_as_it_was_and_how_many_said_what():
     assert task.suggestions == ()
 
 
+def test_what_annotators_agree_on_is_pre_selected_and_what_they_dispute_is_not():
+    (task,) = tasks(disputes(dispute("r1", "relevant", "p2", True, False)), [("p1", True), ("p2", None)], ["good"])
+    assert {(one.question, str(one.value)) for one in task.suggestions} == {
+        ("relevant", "['p1']"),
+        ("query_quality", "good"),
+    }
+    (task,) = tasks(disputes(dispute("r1", "query_quality", None, "good", "vague")), [("p1", False)], [None])
+    assert task.suggestions == ()
+
+
 def test_a_record_of_which_a_passage_is_gone_cannot_be_shown():
-    assert (
-        retrieval_disputes(disputes(dispute("r2", "relevant", "gone", True, False)), RECORDS, PASSAGES, WORDING) == []
-    )
+    assert tasks(disputes(dispute("r2", "relevant", "gone", True, False))) == []
 
 
 def test_grades_that_differ_go_to_the_referee_with_their_pair():

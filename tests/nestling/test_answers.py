@@ -91,6 +91,9 @@ def test_only_what_was_submitted_counts(tmp_path, status):
         (json.dumps(ANSWER | {"referee": "yes"}), "invalid_value"),
         (json.dumps(ANSWER | {"referee": 1}), "invalid_value"),
         (json.dumps(ANSWER | {"referee": None}), "invalid_value"),
+        (json.dumps(ANSWER | {"suggested": "yes"}), "invalid_value"),
+        (json.dumps(ANSWER | {"suggested": 0}), "invalid_value"),
+        (json.dumps(ANSWER | {"suggested": None}), "invalid_value"),
         (json.dumps(ANSWER | {"submitted_at": "yesterday"}), "invalid_time"),
     ],
 )
@@ -133,6 +136,15 @@ def test_what_a_person_says_as_a_referee_stands_beside_what_they_said_as_an_anno
     )
     answers = read_answers(tmp_path)[0]
     assert answers.select("referee", "value").rows() == [(False, '"wrong_language"'), (True, '"vague"')]
+
+
+def test_an_answer_tells_whether_a_suggestion_was_shown_and_the_last_word_counts_either_way(tmp_path):
+    primed = ANSWER | {"suggested": True, "annotator_id": "5c1e", "submitted_at": "2026-11-21T10:00:00Z"}
+    write(tmp_path, "a", ANSWER | {"annotator": "bo", "suggested": False}, ANSWER, primed | {"value": "vague"})
+    assert read_answers(tmp_path)[0].select("annotator", "suggested", "value").rows() == [
+        ("anna", True, '"vague"'),
+        ("bo", False, '"good"'),
+    ]
 
 
 def test_who_did_how_much(tmp_path):

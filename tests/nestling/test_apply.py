@@ -33,7 +33,7 @@ JUDGED = {"query": pl.String, "passage_id": pl.String, "relevant": pl.Boolean}
 def said(question, *rows, referees=("referee",)):
     """Answers (record_id, annotator, value), each later than the one before; some people are referees."""
     told = [
-        (record, question, who, who in referees, json.dumps(value), f"t{time}", "a")
+        (record, question, who, who in referees, False, json.dumps(value), f"t{time}", "a")
         for time, (record, who, value) in enumerate(rows)
     ]
     return pl.DataFrame(told, schema=empty(Answer).schema, orient="row")
@@ -45,8 +45,8 @@ def judged(*rows):
 
 def applied(*qualities, rewrite=()):
     """What apply_quality makes of (record_id, annotator, value)."""
-    good = quality(said("query_quality", *qualities), RECORDS)
-    return apply_quality(QUERIES, good, rewrites(said("rewrite", *rewrite), RECORDS))
+    answers = pl.concat([said("query_quality", *qualities), said("rewrite", *rewrite)])
+    return apply_quality(QUERIES, quality(answers, RECORDS), rewrites(answers, RECORDS))
 
 
 def test_a_bad_query_goes_out_with_its_reason():
@@ -193,6 +193,77 @@ def test_who_annotates_and_referees_a_record_has_two_voices_of_which_the_referee
     marks = pl.concat([said("relevant", ("r1", "a", ["grano"])), said("relevant", ("r1", "a", []), referees=("a",))])
     assert relevance(marks, RECORDS)["relevant"].to_list() == [False, False, False]
     assert relevance(marks.reverse(), RECORDS).equals(relevance(marks, RECORDS))
+
+
+@pytest.mark.parametrize(
+    ("votes", "word"),
+    [
+        (("vague", "not_answerable", "good"), "not_answerable"),  # two of three say bad
+        (("vague", "not_answerable"), "not_answerable"),
+        (("wrong_language", "vague", "wrong_language", "good"), "wrong_language"),
+        (("vague", "not_answerable", "good", "good"), None),
+        (("vague", "not_answerable", "good", "good", "good"), "good"),
+    ],
+)
+def test_good_stands_against_bad_before_one_bad_word_against_another(votes, word):
+    told = said("query_quality", *(("r1", f"p{place}", vote) for place, vote in enumerate(votes)))
+    assert quality(told, RECORDS)["quality"].to_list() == [word]
+
+
+def reworded(qualities, *proposals):
+    """The wording of r1's query after qualities by person and proposals (person, wording)."""
+    judged = said("query_quality", *(("r1", who, value) for who, value in qualities.items()))
+    worded = said("rewrite", *(("r1", who, wording) for who, wording in proposals))
+    return [row["rewrite"] for row in rewrites(pl.concat([judged, worded]), RECORDS).iter_rows(named=True)]
+
+
+@pytest.mark.parametrize(
+    ("qualities", "rewriters", "applied"),
+    [
+        ({"a": "good"}, "a", True),  # the only judge
+        ({"a": "good", "b": "good"}, "a", True),
+        ({"a": "vague", "b": "good"}, "a", True),
+        ({"a": "vague", "b": "good", "c": "good"}, "a", False),
+        ({"a": "vague", "b": "good", "c": "good"}, "ab", True),
+        ({"a": "vague", "b": "not_answerable", "c": "good"}, "a", True),  # bad by majority
+        ({"a": "good", "b": "good"}, "xy", False),  # who have not judged the query
+        ({}, "x", True),  # whom nobody contradicts
+    ],
+)
+def test_a_rewrite_needs_a_bad_query_or_half_of_its_judges(qualities, rewriters, applied):
+    assert reworded(qualities, *((who, "chi macina?") for who in rewriters)) == (["chi macina?"] if applied else [])
+
+
+@pytest.mark.parametrize(
+    ("verdict", "proposals", "wordings"),
+    [
+        ("good", ["a"], []),
+        ("wrong_language", ["a", "b"], []),
+        ("wrong_language", ["a", "referee"], ["by referee"]),
+        ("good", ["a", "referee"], ["by referee"]),
+    ],
+)
+def test_where_a_referee_judged_the_query_no_annotators_wording_counts(verdict, proposals, wordings):
+    qualities = {"a": "vague", "b": "vague", "referee": verdict}
+    assert reworded(qualities, *((who, f"by {who}") for who in proposals)) == wordings
+
+
+def test_a_query_that_a_referee_calls_bad_and_does_not_reword_goes_out():
+    votes = [("r1", "a", "vague"), ("r1", "referee", "wrong_language")]
+    assert applied(*votes, rewrite=[("r1", "a", "chi macina?")])[1]["query_id"].to_list() == ["q1"]
+
+
+def test_two_wordings_of_a_bad_query_tie_and_one_that_changes_nothing_is_none():
+    bad = {"a": "vague", "b": "vague"}
+    assert reworded(bad, ("a", "chi macina?"), ("b", "macina chi?")) == [None]
+    assert reworded(bad, ("a", "chi macina?"), ("b", " macina ")) == ["chi macina?"]
+
+
+def test_what_was_said_after_a_suggestion_is_applied():
+    primed = said("query_quality", ("r1", "anna", "vague")).with_columns(suggested=True)
+    marks = said("relevant", ("r1", "anna", ["grano"])).with_columns(suggested=True)
+    assert quality(primed, RECORDS)["quality"].to_list() == ["vague"]
+    assert judged_passages(marks, RECORDS).filter("relevant")["passage_id"].to_list() == ["grano"]
 
 
 def test_a_referees_rewrite_and_grade_count_alone():

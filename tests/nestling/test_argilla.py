@@ -1,13 +1,14 @@
 """Judging in the real Argilla: what goes there, what comes back, and what a fault on the way can do (nothing)."""
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from nestling.desk.argilla import ArgillaDesk
-from nestling.desk.interface import PairTask, Pile, Pushed, RetrievalTask, Shown, Size, Suggestion, shuffled
+from nestling.desk.interface import PairTask, Pile, RetrievalTask, Shown, Size, Suggestion, shuffled
 from nestling.desk.rounds import save
 from nestling.desk.settings import ArgillaParams
 from nestling.desk.wording import Wording
@@ -87,6 +88,10 @@ def audit(*numbers, people=2):
     return Pile("audit", people, [task(number) for number in numbers])
 
 
+def counts(piles):
+    return [(one.pile, one.there, one.added) for one in piles]
+
+
 def letter(record, passage_id):
     return "ABCD"[record["metadata"]["passage_ids"].index(passage_id)]
 
@@ -96,7 +101,7 @@ def letter(record, passage_id):
 
 def test_a_pile_becomes_a_dataset_with_all_that_people_and_engineers_need(seat, workspace, desk):
     piles = [audit(1, 2), Pile("active", 1, [task(3)]), Pile("sts", 1, [pair(4)])]
-    assert desk.push(ROUND, piles) == [Pushed("audit", 0, 2), Pushed("active", 0, 1), Pushed("sts", 0, 1)]
+    assert counts(desk.push(ROUND, piles)) == [("audit", 0, 2), ("active", 0, 1), ("sts", 0, 1)]
     dataset = seat.dataset(workspace, "round-01-audit")
     assert dataset["distribution"]["min_submitted"] == 2
     assert dataset["guidelines"] == WORDING.guidelines.retrieval.strip()
@@ -118,7 +123,7 @@ def test_pushing_again_adds_what_is_missing_and_touches_no_answer(seat, workspac
     record = seat.records(workspace, "round-01-audit")[f"{1:020x}"]
     seat.answer(anna, record, {"query_quality": "vague", "relevant": ["none"]})
     changed = Pile("audit", 2, [task(1, query="altre parole"), task(2), task(3)])
-    assert desk.push(ROUND, [changed]) == [Pushed("audit", 2, 1)]
+    assert counts(desk.push(ROUND, [changed])) == [("audit", 2, 1)]
     after = seat.records(workspace, "round-01-audit")
     assert len(after) == 3
     assert after[f"{1:020x}"]["fields"]["query"] == "domanda 1?"
@@ -138,7 +143,7 @@ def test_a_record_deleted_in_the_ui_comes_again_while_it_is_in_the_queue_and_los
     seat.ask("DELETE", f"/datasets/{record['dataset_id']}/records", ids=record["id"])
     save(desk.pull(ROUND), tmp_path, ROUND)
     assert (tmp_path / f"{ROUND}.jsonl").read_bytes() == before
-    assert desk.push(ROUND, [audit(1, 2)]) == [Pushed("audit", 1, 1)]
+    assert counts(desk.push(ROUND, [audit(1, 2)])) == [("audit", 1, 1)]
 
 
 def test_what_a_push_that_died_left_is_made_whole(seat, workspace, desk):
@@ -150,8 +155,32 @@ def test_what_a_push_that_died_left_is_made_whole(seat, workspace, desk):
     dataset = seat.ask("POST", "/datasets", body)
     field = {"name": "query", "title": "x", "required": True, "settings": {"type": "text", "use_markdown": False}}
     seat.ask("POST", f"/datasets/{dataset['id']}/fields", field)
-    assert desk.push(ROUND, [audit(1)]) == [Pushed("audit", 0, 1)]
+    assert counts(desk.push(ROUND, [audit(1)])) == [("audit", 0, 1)]
     assert len(seat.records(workspace, "round-01-audit")) == 1
+
+
+def test_another_queue_renews_the_order_of_what_nobody_answered(seat, workspace, desk):
+    desk.push(ROUND, [audit(1, 2, 3)])
+    before = seat.records(workspace, "round-01-audit")
+    seat.answer(seat.person(workspace), before[f"{3:020x}"], {"query_quality": "good", "relevant": ["A"]})
+    desk.push(ROUND, [Pile("audit", 2, [task(2, metadata={"position": 1}), task(4, metadata={"position": 2})])])
+    after = seat.records(workspace, "round-01-audit")
+    assert {int(name, 16): one["metadata"].get("position") for name, one in after.items()} == {
+        1: None,
+        2: 1,
+        3: 3,
+        4: 2,
+    }
+    assert after[f"{2:020x}"]["suggestions"] != []
+    assert after[f"{2:020x}"]["fields"] == before[f"{2:020x}"]["fields"]
+
+
+def test_two_who_push_at_once_make_one_dataset(seat, workspace, params, sit):
+    desks = [sit(params) for _ in range(3)]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda desk: desk.push(ROUND, [audit(*range(9))]), desks))
+    assert set(seat.records(workspace, "round-01-audit")) == {f"{n:020x}" for n in range(9)}
+    assert seat.found(workspace, "round-01-audit") == 9
 
 
 def test_the_sdk_reads_what_we_push(argilla, workspace, desk):
@@ -193,7 +222,8 @@ def test_answers_come_back_as_passages_with_their_time_and_status(seat, workspac
     assert [(one.record_id, one.passage_id, set(one.candidates)) for one in pulled.shown] == [
         (f"{1:020x}", "p1-0", {"p1-1", "p1-2", "p1-3"})
     ]
-    assert pulled.sizes == {"audit": Size(1, 2), "sts": Size(1, 1)}
+    assert pulled.sizes["audit"] == Size(1, 2, {anna["username"]: 0, bruno["username"]: 1})
+    assert pulled.sizes["sts"] == Size(1, 1, {anna["username"]: 0, bruno["username"]: 0})
 
 
 def test_hostile_text_goes_there_and_comes_back_unchanged(seat, workspace, desk, tmp_path):
@@ -235,6 +265,39 @@ def test_an_admin_s_key_does_what_an_owner_s_does(seat, workspace, params, sit):
         admin, seat.records(workspace, "round-01-audit")[f"{1:020x}"], {"query_quality": "good", "relevant": ["A"]}
     )
     assert [given.annotator for given in desk.pull(ROUND).given] == [admin["username"]]
+
+
+def test_who_is_taken_from_the_workspace_is_not_counted_twice(seat, workspace, params, sit, tmp_path):
+    admin, anna = seat.person(workspace, role="admin"), seat.person(workspace)
+    desk = sit(params, key=admin["api_key"])
+    desk.push(ROUND, [audit(1)])
+    record = seat.records(workspace, "round-01-audit")[f"{1:020x}"]
+    seat.answer(anna, record, {"query_quality": "good", "relevant": ["A"]})
+    save(desk.pull(ROUND), tmp_path, ROUND)
+    before = (tmp_path / f"{ROUND}.jsonl").read_bytes()
+    seat.ask("DELETE", f"/workspaces/{seat.workspace_id(workspace)}/users/{anna['id']}")
+    save(desk.pull(ROUND), tmp_path, ROUND)
+    assert (tmp_path / f"{ROUND}.jsonl").read_bytes() == before
+
+
+def test_a_record_deleted_while_pages_are_turned_hides_no_other(argilla, seat, workspace, params, sit, monkeypatch):
+    monkeypatch.setattr("nestling.desk.argilla._PAGE", 2)
+    sit(params).push(ROUND, [audit(*range(6))])
+    anna, records = seat.person(workspace), seat.records(workspace, "round-01-audit")
+    for record in records.values():
+        seat.answer(anna, record, {"query_quality": "good", "relevant": ["A"]})
+    first = records[f"{0:020x}"]
+
+    def delete_after_a_page(_, __, path):
+        if "offset=2" in path and first["id"] in {
+            one["id"] for one in seat.records(workspace, "round-01-audit").values()
+        }:
+            seat.ask("DELETE", f"/datasets/{first['dataset_id']}/records", ids=first["id"])
+        return ""
+
+    with stumbling(argilla.url, delete_after_a_page) as proxy:
+        pulled = sit(params, proxy.url).pull(ROUND)
+    assert {one.record_id for one in pulled.given} == {f"{n:020x}" for n in range(1, 6)}
 
 
 # --- what a person can mend
@@ -333,7 +396,7 @@ def once(fault, place):
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_one_fault_at_any_request_of_a_push_neither_loses_nor_doubles(argilla, seat, sit, params, monkeypatch, fault):
+def test_one_fault_at_a_request_of_a_push_neither_loses_nor_doubles(argilla, seat, sit, params, monkeypatch, fault):
     monkeypatch.setattr("nestling.desk.argilla._BATCH", 2)
     piles = [audit(*range(5))]
     patient = params.model_copy(update={"timeout_s": 1.0}) if fault == "hung" else params

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from nestling.desk.argilla_forms import Form, given_in, record_of, shown_in
-from nestling.desk.interface import Given, PairTask, Pile, RetrievalTask, Shown, Suggestion
+from nestling.desk.argilla_forms import Form, given_in, pending_in, positions_to_renew, record_of, shown_in
+from nestling.desk.interface import PairTask, Pile, RetrievalTask, Shown, Suggestion
 from nestling.desk.wording import Wording
 from nestling.errors import UserError
 
@@ -19,7 +19,7 @@ def parts(*tasks, name="audit"):
 
 def answered(values, status="submitted", user="u1", passages=("p2", "p1")):
     response = {"user_id": user, "status": status, "updated_at": "2026-11-21T10:00:00", "values": values}
-    metadata = {"passage_id": "p1", "passage_ids": list(passages)}
+    metadata = {"passage_id": "p1", "passage_ids": list(passages), "suggested": ["relevant"]}
     return {"external_id": "r1", "fields": {"query": "a &lt; b?"}, "metadata": metadata, "responses": [response]}
 
 
@@ -91,15 +91,45 @@ def test_a_query_s_vector_is_one_of_the_record():
     assert record_of(TASK, IDS)["vectors"] == {}
 
 
-def test_an_answer_speaks_of_passages_again():
+def test_an_answer_speaks_of_passages_again_and_says_what_was_pre_selected():
     values = {"query_quality": {"value": "good"}, "relevant": {"value": ["A", "none"]}, "rewrite": {"value": " "}}
-    assert list(given_in(answered(values), "audit", NAMES)) == [
-        Given(
-            "r1", "audit", "anna", "submitted", "2026-11-21T10:00:00Z", {"query_quality": "good", "relevant": ["p2"]}
-        )
-    ]
+    (given,) = given_in(answered(values), "audit", NAMES)
+    assert given.values == {"query_quality": "good", "relevant": ["p2"]}
+    assert (given.annotator, given.annotator_id, given.suggested) == ("anna", "u1", ("relevant",))
     (given,) = given_in(answered({"relevant": {"value": ["none"]}}), "audit", NAMES)
     assert given.values == {"relevant": []}
+
+
+@pytest.mark.parametrize("change", [{"external_id": None}, {"metadata": None}, {"metadata": {}}])
+def test_a_record_that_somebody_else_put_there_says_nothing(change):
+    foreign = answered({"relevant": {"value": ["A"]}}) | change
+    assert list(given_in(foreign, "audit", NAMES)) == list(shown_in(foreign)) == []
+
+
+def test_positions_are_renewed_where_nobody_answered_and_lost_where_the_queue_has_the_record_no_more():
+    def record(name, position, *responses):
+        metadata = {"passage_ids": [], "passage_id": "p", "position": position, "kind": "k"}
+        return {"external_id": name, "fields": {"query": ""}, "metadata": metadata, "responses": list(responses)}
+
+    pile = Pile("active", 1, [RetrievalTask("r1", "", "p", (), {"position": 1})])
+    records = [record("r1", 2), record("r2", 1), record("r3", 7, {"status": "submitted"})]
+    changes = positions_to_renew(records, pile)
+    assert [(one["external_id"], one["metadata"].get("position")) for one in changes] == [("r1", 1), ("r2", None)]
+    assert changes[0]["metadata"]["kind"] == "k"
+    assert positions_to_renew([record("r1", 1)], pile) == []
+
+
+def test_what_waits_for_an_annotator_lacks_people_and_that_one_s_word():
+    def record(status, *said):
+        return {"status": status, "responses": [{"user_id": who, "status": how} for who, how in said]}
+
+    records = [
+        record("pending"),
+        record("pending", ("u1", "submitted")),
+        record("pending", ("u1", "draft"), ("u2", "discarded")),
+        record("completed", ("u2", "submitted")),
+    ]
+    assert pending_in(records, {"u1": "anna", "u2": "bruno"}) == {"anna": 2, "bruno": 2}
 
 
 def test_a_draft_says_nothing_yet():

@@ -14,7 +14,7 @@ RECORDS = pl.DataFrame({"record_id": ["r", "s"], "passage_id": ["mulino", "libri
 
 def said(question, *rows):
     """Answers (record_id, annotator, value); ref is a referee."""
-    told = [(record, question, who, who == "ref", json.dumps(value), "t", "a") for record, who, value in rows]
+    told = [(record, question, who, who == "ref", False, json.dumps(value), "t", "a") for record, who, value in rows]
     return pl.DataFrame(told, schema=empty(Answer).schema, orient="row")
 
 
@@ -37,6 +37,14 @@ def test_referees_see_disputed_records_alone_and_are_no_part_of_agreement():
     refereed = said("query_quality", *votes, ("r", "ref", "good"), ("s", "ref", "good"))
     assert measured(refereed) == without
     assert [each["annotator"] for each in without["query_quality"]["with_the_rest"]] == ["a", "b"]
+
+
+def test_who_was_shown_a_suggestion_is_no_part_of_agreement():
+    votes = [("r", "a", "good"), ("r", "b", "vague"), ("s", "a", "good"), ("s", "b", "good")]
+    primed = said("query_quality", ("r", "c", "good"), ("s", "c", "good")).with_columns(suggested=True)
+    assert measured(said("query_quality", *votes), primed) == measured(said("query_quality", *votes))
+    blind = primed.with_columns(suggested=False)
+    assert measured(said("query_quality", *votes), blind) != measured(said("query_quality", *votes))
 
 
 def test_grades_are_compared_by_their_distance():

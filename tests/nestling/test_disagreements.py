@@ -19,9 +19,9 @@ CORPUS = pl.DataFrame({"passage_id": ["mulino", "libri", "grano", "pane", "forno
 
 
 def said(question, *rows):
-    """Answers (record_id, annotator, value), each later than the one before; ref is a referee."""
+    """Answers (record_id, annotator, value), each later than the one before; who is named ref... is a referee."""
     told = [
-        (record, question, who, who == "ref", json.dumps(value), f"t{time}", "a")
+        (record, question, who, who.startswith("ref"), False, json.dumps(value), f"t{time}", "a")
         for time, (record, who, value) in enumerate(rows)
     ]
     return pl.DataFrame(told, schema=empty(Answer).schema, orient="row")
@@ -63,6 +63,20 @@ def test_a_referees_word_settles_and_is_no_vote(question, one, other, word):
     found = listed(said(question, ("now", "a", one), ("now", "b", other), ("now", "ref", word)))
     ((_, _, votes, settled),) = found
     assert (set(votes), settled) == ({"a", "b"}, True)
+
+
+@pytest.mark.parametrize(
+    ("question", "one", "other", "settled"),
+    [
+        ("query_quality", "good", "vague", False),
+        ("query_quality", "not_answerable", "vague", True),  # bad in either word
+        ("relevant", ["pane"], [], False),
+        ("similarity", 1, 5, True),  # their mean counts
+    ],
+)
+def test_referees_who_tie_settle_nothing(question, one, other, settled):
+    votes = [("now", "a", one), ("now", "b", other), ("now", "ref 1", one), ("now", "ref 2", other)]
+    assert [found[-1] for found in listed(said(question, *votes))] == [settled]
 
 
 def test_one_person_and_a_referee_do_not_differ():

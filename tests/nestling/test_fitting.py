@@ -28,7 +28,7 @@ EARLIER = pl.DataFrame(
 
 def said(*rows):
     """Answers (record_id, question, value)."""
-    told = [(record, question, "a", False, json.dumps(value), "t", "a") for record, question, value in rows]
+    told = [(record, question, "a", False, False, json.dumps(value), "t", "a") for record, question, value in rows]
     return gathered(pl.DataFrame(told, schema=empty(Answer).schema, orient="row"), NOW, EARLIER, PRESENT)
 
 

@@ -69,6 +69,40 @@ def test_what_is_not_submitted_is_not_written_and_what_was_taken_back_goes(tmp_p
     assert (merged.added, merged.withdrawn) == (0, 2)
 
 
+def test_the_last_answer_of_all_can_be_taken_back(tmp_path):
+    save(pulled(ANNA), tmp_path, "one")
+    assert save(pulled(replace(ANNA, status="discarded", values={})), tmp_path, "one").withdrawn == 2
+    assert lines(tmp_path) == []
+    assert save(pulled(replace(ANNA, status="discarded", values={})), tmp_path, "one").withdrawn == 0
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_one_record_in_two_piles_a_person_s_later_word_stands(tmp_path, order):
+    later = replace(ANNA, pile="active", submitted_at="2026-11-22T10:00:00Z", values={"query_quality": "vague"})
+    save(pulled(*[ANNA, later][::order]), tmp_path, "one")
+    assert values(tmp_path) == {("anna", "query_quality"): "vague", ("anna", "relevant"): ["p"]}
+    discarded = replace(later, status="discarded", values={})
+    save(pulled(*[ANNA, discarded][::order]), tmp_path, "one")
+    assert values(tmp_path) == {("anna", "query_quality"): "good", ("anna", "relevant"): ["p"]}
+
+
+def test_a_person_is_one_whatever_the_name_becomes(tmp_path):
+    known = replace(ANNA, annotator_id="u1")
+    save(pulled(known), tmp_path, "one")
+    save(pulled(replace(known, annotator="u1")), tmp_path, "one")  # taken from the workspace: only the id is known
+    assert {line["annotator"] for line in lines(tmp_path)} == {"anna"}
+    save(pulled(replace(known, annotator="anna.rossi")), tmp_path, "one")
+    assert [(line["annotator"], line["annotator_id"]) for line in lines(tmp_path)] == [("anna.rossi", "u1")] * 2
+
+
+def test_an_answer_beside_a_suggestion_is_marked(tmp_path):
+    save(pulled(replace(ANNA, suggested=("relevant",))), tmp_path, "one")
+    assert {line["question"]: line.get("suggested", False) for line in lines(tmp_path)} == {
+        "query_quality": False,
+        "relevant": True,
+    }
+
+
 def test_a_rewrite_that_was_cleared_goes(tmp_path):
     save(pulled(replace(ANNA, values={"query_quality": "vague", "rewrite": "chi era?"})), tmp_path, "one")
     save(pulled(replace(ANNA, values={"query_quality": "vague"})), tmp_path, "one")

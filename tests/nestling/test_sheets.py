@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from nestling.desk.interface import PairTask, Pile, Pushed, RetrievalTask, Size
+from nestling.desk.interface import PairTask, Pile, Pushed, RetrievalTask
 from nestling.desk.sheet_files import add_rows, read_sheet, shown, typed
 from nestling.desk.sheet_ledger import deal
 from nestling.desk.sheets import SheetDesk, SheetParams
@@ -140,7 +140,10 @@ def test_answers_come_back_with_what_was_shown(tmp_path):
     assert [(one.record_id, one.query, one.passage_id, one.candidates) for one in pulled.shown] == [
         ("r1", "Chi macina?", "p1", ("p2", "p3"))
     ]
-    assert pulled.sizes == {"active": Size(2, 1), "sts": Size(1, 1)}
+    assert {name: (size.records, size.people) for name, size in pulled.sizes.items()} == {
+        "active": (2, 1),
+        "sts": (1, 1),
+    }
 
 
 def test_an_answer_is_as_old_as_its_file_and_more_work_does_not_age_it(tmp_path):

@@ -12,7 +12,7 @@ NEGATIVES = ["n1", "n2", "n3"]
 
 def said(*rows):
     """Marks of passages: (record_id, annotator, marked)."""
-    told = [(record, "relevant", who, False, json.dumps(value), "t", "a") for record, who, value in rows]
+    told = [(record, "relevant", who, False, False, json.dumps(value), "t", "a") for record, who, value in rows]
     return pl.DataFrame(told, schema=empty(Answer).schema, orient="row")
 
 
@@ -53,6 +53,22 @@ def test_only_the_audit_counts_and_ties_are_left_out():
     found = records(("r", "s", 0.1), ("active", "s", 0.1))
     told = said(("r", "a", ["n1"]), ("r", "b", []), ("active", "a", NEGATIVES))
     assert judged(found, told, "r").select("record_id", "rank").rows() == [("r", 2), ("r", 3)]
+
+
+def test_a_primed_answer_is_no_part_of_the_rate_whoever_gave_it():
+    found = records(("r", "s", 0.1), ("q", "s", 0.1))
+    blind = said(("r", "a", ["n1"]))
+    primed = said(("r", "b", NEGATIVES), ("q", "a", NEGATIVES)).with_columns(suggested=True)
+    assert judged(found, pl.concat([blind, primed]), "r", "q").equals(judged(found, blind, "r", "q"))
+
+
+def test_a_referee_brings_no_query_into_the_rate_that_only_primed_people_disputed():
+    found = records(("r", "s", 0.1))
+    primed = said(("r", "a", ["n1"]), ("r", "b", [])).with_columns(suggested=True)
+    referee = said(("r", "c", ["n1"])).with_columns(referee=True)
+    assert judged(found, pl.concat([primed, referee]), "r").is_empty()
+    blind = primed.with_columns(suggested=pl.col("annotator") == "a")
+    assert judged(found, pl.concat([blind, referee]), "r")["relevant"].to_list() == [True, False, False]
 
 
 @pytest.mark.parametrize(("positive", "share"), [(-0.5, -0.8), (0.0, None)])

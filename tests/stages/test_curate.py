@@ -313,6 +313,24 @@ def test_a_referee_decides_the_audit_and_says_nothing_of_agreement(project: Path
     assert after["agreement"] == before["agreement"]
 
 
+def test_what_was_said_after_a_suggestion_is_applied_and_measures_nothing(project: Path) -> None:
+    write_judged(0.95, 0.75)
+    blind = [*qualities("good", "vague"), (RECORDS[0], "query_quality", "b", "good")]
+    before = curated(project, *blind, (RECORDS[1], "relevant", "a", [OWN[1]]))
+    primed = [("query_quality", "c", "vague"), ("query_quality", "d", "vague"), ("relevant", "c", [OWN[0], NEAR])]
+    lines = [
+        {"record_id": RECORDS[0], "question": question, "annotator": who, "value": value, "suggested": True}
+        | {"status": "submitted", "submitted_at": "2026-11-20T10:00:00Z"}
+        for question, who, value in [*primed, ("query_quality", "e", "vague")]
+    ]
+    (project / "data/annotations/primed.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    after = curated(project, *blind, (RECORDS[1], "relevant", "a", [OWN[1]]))
+    assert [report["suggested_answers"] for report in (before, after)] == [0, 4]
+    for measure in ("false_negative_rate", "agreement", "llm_judge"):
+        assert after[measure] == before[measure]
+    assert (before["queries_out"], after["queries_out"]) == ({"quality": 1}, {"quality": 2})
+
+
 def test_names_and_comments_may_hold_anything(project: Path) -> None:
     names = ["<script>", "\u202eabc\x00\x1b[31m", "x" * 100_000]
     votes = [

@@ -32,12 +32,13 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     wbufsize = -1
+    timeout = 120  # seconds for a body to come
 
     def reply(self) -> None:
         status, tree = 200, {}
         try:
-            raw = self._body()
             self._admit()
+            raw = self._body()
             tree = self.server.service.answer(self.command, self.path, raw)
         except RefusedError as refusal:
             reason = {"type": refusal.kind, "reason": str(refusal)}
@@ -56,6 +57,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _admit(self) -> None:
         given = self.headers.get("Authorization", "")
         if not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self.server.key.encode()):
+            self.close_connection = True  # the body, which nobody reads, is no request
             raise RefusedError("the password is missing or wrong", "security_exception", 401)
 
     def _send(self, status: int, data: bytes) -> None:
