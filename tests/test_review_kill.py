@@ -5,11 +5,13 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import yaml
 
+from nestling.review.answers import read_answers, read_shown_records
 from tests.annotating import Annotating
 from tests.project import REPOSITORY
 from tests.stumbling import stumbling
@@ -110,3 +112,34 @@ def test_a_pull_that_is_killed_again_and_again_ends_with_the_file_of_one_that_wa
         assert {path.name: path.read_bytes() for path in annotations.glob("[!.]*")} in ({}, whole)
     ended(pull, folder, argilla)
     assert {path.name: path.read_bytes() for path in annotations.glob("[!.]*")} == whole
+
+
+SAVE = """
+import sys
+from pathlib import Path
+from nestling.desk.interface import Given, Pulled, Shown
+from nestling.desk.rounds import save
+
+folder, turn = Path(sys.argv[1]), 0
+print("ready", flush=True)
+while True:
+    turn += 1
+    said = {"query_quality": "good", "comment": f"{turn} " + "x" * 200}
+    given = [Given(f"{n:020x}", "audit", "anna", "submitted", "2026-11-21T10:00:00Z", said) for n in range(5000)]
+    save(Pulled(given, [Shown(one.record_id, f"{turn}?", "p", ("q",)) for one in given], {}), folder, "one")
+"""
+
+
+def test_a_kill_while_files_are_written_leaves_each_whole_and_no_answer_without_its_record(tmp_path):
+    draw = random.Random(3)
+    for _ in range(KILLS):
+        writer = subprocess.Popen([sys.executable, "-c", SAVE, str(tmp_path)], cwd=REPOSITORY, stdout=subprocess.PIPE)
+        assert writer.stdout.readline() == b"ready\n"
+        time.sleep(draw.uniform(0.05, 0.6))
+        writer.kill()
+        writer.communicate()
+        answers, broken = read_answers(tmp_path)
+        assert broken.is_empty()
+        assert answers.height in (0, 10_000)
+        assert set(answers["record_id"]) <= set(read_shown_records(tmp_path)["record_id"])
+    assert answers.height == 10_000

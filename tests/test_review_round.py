@@ -14,11 +14,13 @@ import numpy as np
 import polars as pl
 import pytest
 
+from nestling.desk.wording import Wording
 from tests.annotating import Annotating
 from tests.browser import SIZE, Annotator, Verdict, chromium
 from tests.project import Project
 
 pytestmark = pytest.mark.slow
+WORDING = Wording.load("it")
 OWN, OTHER = "own", "other"  # a query's own passage, and the hardest of its mined negatives
 REWRITE = "Che cosa devo portare con me, se vado di persona?"
 PILES = ["round-01-active", "round-01-audit", "round-01-sts"]
@@ -332,15 +334,20 @@ def piles(status):
     return {
         line[0]: [int(number) for number in line[2:5]]
         for line in lines
-        if line and line[0] in ("audit", "active", "sts")
+        if line and line[0] in ("audit", "active", "sts") and line[1].isdigit()
     }
 
 
 def test_status_tells_how_far_people_are_and_how_they_agree(pulled):
     told = pulled.saw["status"]
     assert piles(told) == {"audit": [9, 1, 0], "active": [4, 0, 6], "sts": [5, 0, 0]}
-    people = {line.split()[0]: line.split()[1:] for line in told.splitlines() if "-w-" in line}
-    assert sorted(people.values()) == [["13", "0", "1"], ["15", "0", "0"]]
+    people = [line.split() for line in told.splitlines() if "-w-" in line]  # pile, name, submitted, draft ...
+    counts = {name: [0, 0, 0] for _, name, *_ in people}
+    for _, name, *numbers in people:
+        counts[name] = [have + int(more) for have, more in zip(counts[name], numbers, strict=False)]
+    assert sorted(counts.values()) == [[0, 0, 0], [13, 0, 1], [15, 0, 0]]
+    pending = {(pile, name[:4]): int(number) for pile, name, *_, number in people}
+    assert (pending["audit", "dora"], pending["audit", "anna"], pending["active", "dora"]) == (1, 0, 6)
     assert "query_quality   0." in told
     assert "relevant        0." in told
 
@@ -415,8 +422,9 @@ def test_a_referee_sees_what_is_disputed_and_nothing_else(settled):
     row, seen = settled.roles["a passage disputed"], settled.saw["disputed"]
     assert "round-01-adjudication: 2 records added" in settled.saw["adjudicate"]
     assert settled.saw["carla's piles"] == ["round-01-adjudication"]
-    assert seen.first == f"{settled.letters(seen.texts)[row[OTHER]]}: 1/2"
-    assert seen.marked == set()
+    letters = settled.letters(seen.texts)
+    assert seen.texts[WORDING.fields.said] == f"{letters[row[OTHER]]}: 1/2"
+    assert seen.marked == {"query_quality_good", f"relevant_{letters[row[OWN]]}"}  # on which the others agree
 
 
 def test_the_referees_word_settles_a_dispute(settled):

@@ -289,9 +289,7 @@ def test_a_record_deleted_while_pages_are_turned_hides_no_other(argilla, seat, w
     first = records[f"{0:020x}"]
 
     def delete_after_a_page(_, __, path):
-        if "offset=2" in path and first["id"] in {
-            one["id"] for one in seat.records(workspace, "round-01-audit").values()
-        }:
+        if "offset=2" in path and f"{0:020x}" in seat.records(workspace, "round-01-audit"):
             seat.ask("DELETE", f"/datasets/{first['dataset_id']}/records", ids=first["id"])
         return ""
 

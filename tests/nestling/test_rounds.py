@@ -103,6 +103,11 @@ def test_an_answer_beside_a_suggestion_is_marked(tmp_path):
     }
 
 
+def test_what_is_pre_selected_for_a_referee_is_people_s_word_and_no_machine_s(tmp_path):
+    save(pulled(replace(ANNA, pile="adjudication", suggested=("relevant",))), tmp_path, "one")
+    assert [line for line in lines(tmp_path) if "suggested" in line] == []
+
+
 def test_a_rewrite_that_was_cleared_goes(tmp_path):
     save(pulled(replace(ANNA, values={"query_quality": "vague", "rewrite": "chi era?"})), tmp_path, "one")
     save(pulled(replace(ANNA, values={"query_quality": "vague"})), tmp_path, "one")

@@ -3,6 +3,7 @@
 import json
 import socket
 import time
+from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
@@ -115,13 +116,23 @@ def test_nobody_reads_without_the_password(finder, auth):
     assert reply.status_code == 401
 
 
+KEY = "Basic " + b64encode(b"argilla:s3cret").decode()
+
+
 @pytest.mark.parametrize("header", ["Content-Length: -1", "Content-Length: 999999999", "Transfer-Encoding: chunked"])
 def test_a_body_of_no_stated_length_is_refused_and_the_next_caller_is_served(finder, header):
     url = finder.client.base_url
     with socket.create_connection((url.host, url.port)) as caller:
-        caller.sendall(f"POST /_bulk HTTP/1.1\r\nHost: x\r\n{header}\r\n\r\n".encode())
+        caller.sendall(f"POST /_bulk HTTP/1.1\r\nHost: x\r\nAuthorization: {KEY}\r\n{header}\r\n\r\n".encode())
         assert caller.recv(12) == b"HTTP/1.1 400"
     assert finder.found(NOBODY) == ["a"]
+
+
+def test_no_body_is_awaited_from_who_has_no_password(finder):
+    url = finder.client.base_url
+    with socket.create_connection((url.host, url.port), timeout=5) as caller:
+        caller.sendall(b"POST /_bulk HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n")
+        assert caller.recv(12) == b"HTTP/1.1 401"
 
 
 def test_many_callers_at_once_lose_nothing(finder):
