@@ -54,7 +54,8 @@ argilla: $(BIN)/nestling argilla-server  ## start Argilla, where people judge, o
 	@python -m services.argilla.local start
 
 argilla-password: $(BIN)/nestling argilla-server  ## give NAME=anna a new password, for the one that is lost
-	@python -m services.argilla.local password "$${NAME:?say whose: make argilla-password NAME=anna}"
+	@test -n "$$NAME" || { echo 'say whose: make argilla-password NAME=anna' >&2; exit 1; }
+	@python -m services.argilla.local password "$$NAME"
 
 argilla-key: $(BIN)/nestling argilla-server  ## give the owner a new API key, for the one that is lost
 	@python -m services.argilla.local key

@@ -28,31 +28,38 @@ def push() -> None:
 def tell(round_name: str, piles: Iterable[Pushed]) -> None:
     """Say what a push did, and where people judge, most worth first."""
     for pushed in piles:
-        say(f"{round_name}-{pushed.pile}: {pushed.added} records added, {pushed.there} were there")
-        if pushed.address and pushed.added + pushed.there:
-            say(f"  {pushed.address}")
+        if pushed.address:
+            past = (
+                f"; {pushed.past} that nobody judged are no longer in the queue and come last" if pushed.past else ""
+            )
+            say(f"{round_name}-{pushed.pile}: {pushed.added} records added, {pushed.there} were there{past}")
+            say(f"  for annotators: {pushed.address}")
 
 
 @app.command()
 def pull() -> None:
     """Fetch what people said into data/annotations; pulling again changes nothing unless people did."""
     from nestling.desk.opening import opened
+    from nestling.desk.progress import contradictions
     from nestling.desk.rounds import check_round, save
     from nestling.desk.settings import ReviewParams
 
     params = ReviewParams.load()
     name = check_round(params.round)
     with opened(params) as desk:
-        merged = save(desk.pull(name), ANNOTATIONS, name)
+        pulled = desk.pull(name)
+    merged = save(pulled, ANNOTATIONS, name)
+    for line in contradictions(pulled):
+        say(line)
     say(
         f"{ANNOTATIONS / name}.jsonl: {merged.answers} answers, {merged.added} new or changed, "
         f"{merged.withdrawn} replaced or taken back"
         + (f", {merged.kept} kept that the desk no longer has" if merged.kept else "")
     )
-    if merged.answers:
-        say("next: `dvc repro`; git keeps data/annotations, dvc.lock and reports")
-    else:
+    if not merged.answers:
         say("nobody has submitted an answer yet: `nestling review status`")
+    elif merged.added + merged.withdrawn:
+        say("next: `dvc repro`, then `nestling review effect`; git keeps data/annotations, dvc.lock and reports")
 
 
 @app.command()

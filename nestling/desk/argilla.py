@@ -116,7 +116,7 @@ class ArgillaDesk:
     def _push(self, name: str, pile: Pile) -> Pushed:
         dataset = self._dataset(name, pile.name)
         if not pile.tasks and dataset is None:
-            return Pushed(pile.name, 0, 0)
+            return Pushed(pile.name, 0, 0, "", 0)
         form = Form(pile, self._wording)
         dataset = self._ready(name, pile, form, dataset)
         records = self._records(dataset, "responses")
@@ -126,7 +126,9 @@ class ArgillaDesk:
         self._add(dataset, missing, questions)
         self._renew(dataset, positions_to_renew(records, pile))
         self._index(dataset, pile.tasks, questions)
-        return Pushed(pile.name, len(there), len(missing), self._address(dataset))
+        queued = {task.record_id for task in pile.tasks}
+        past = sum(not record["responses"] and record["external_id"] not in queued for record in records)
+        return Pushed(pile.name, len(there), len(missing), self._address(dataset), past)
 
     def _ready(self, name: str, pile: Pile, form: Form, dataset: dict[str, Any] | None) -> dict[str, Any]:
         """Return the dataset, published and with the form's questions; made where it is missing."""

@@ -193,6 +193,7 @@ def given_in(record: Mapping[str, Any], pile: str, names: Mapping[str, str]) -> 
             status=response["status"],
             submitted_at=f"{response['updated_at']}Z",
             values=dict(_values(record, response["values"] or {})) if submitted else {},
+            stray=submitted and _is_stray(record, response["values"] or {}),
             suggested=tuple((record["metadata"] or {}).get("suggested", ())),
             annotator_id=response["user_id"],
         )
@@ -250,6 +251,12 @@ def _values(record: Mapping[str, Any], values: Mapping[str, Any]) -> Iterator[tu
             yield question, marked(value, record["metadata"]["passage_ids"])
         elif not isinstance(value, str) or value.strip():  # a text that was cleared is no answer
             yield question, value
+
+
+def _is_stray(record: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    marks = values.get("relevant", {}).get("value", [])
+    shown = len((record["metadata"] or {}).get("passage_ids", ()))
+    return (NONE in marks and len(marks) > 1) or any(mark not in (NONE, *LETTERS[:shown]) for mark in marks)
 
 
 def _suggestion(one: Suggestion, letters: Mapping[str, str], question_ids: Mapping[str, str]) -> dict[str, Any]:

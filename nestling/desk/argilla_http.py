@@ -109,7 +109,9 @@ class ArgillaHttp:
         if answer.status_code in _PASSING:
             raise PassingError(f"HTTP {answer.status_code}")
         if answer.status_code == 401:
-            raise UserError(f"Argilla at {self.url} does not take {KEY}: copy the key from `My settings` in Argilla")
+            raise UserError(
+                f"Argilla at {self.url} does not take {KEY}: copy it from `My settings` there, or `make argilla-key`"
+            )
         if answer.is_redirect:
             raise UserError(f"{self.url} sends elsewhere: is {URL} right, and is it https?")
         if not answer.is_success:

@@ -92,12 +92,21 @@ class Pile:
 
 @dataclass(frozen=True)
 class Pushed:
-    """What a push did to a pile: tasks that were there already, those that were added, and where to judge them."""
+    """What a push did to a pile.
+
+    Attributes:
+        pile: its name.
+        there: tasks that were there already.
+        added: tasks that were not.
+        address: where to judge them.
+        past: records that nobody has answered and that are no longer in the queue; they come last.
+    """
 
     pile: str
     there: int
     added: int
-    address: str = ""
+    address: str
+    past: int
 
 
 @dataclass(frozen=True)
@@ -112,6 +121,7 @@ class Given:
         submitted_at: ISO 8601, UTC.
         values: question to value, as in data/annotations; of submitted answers alone.
         suggested: questions for which a suggestion stood there; a referee's is people's word and no machine's.
+        stray: whether marks say nothing clear: of passages and of none, or of a letter without a passage.
         annotator_id: what the desk knows the person by, whatever the name becomes; "" where that is the name.
     """
 
@@ -122,6 +132,7 @@ class Given:
     submitted_at: str
     values: Mapping[str, Any]
     suggested: tuple[str, ...] = ()
+    stray: bool = False
     annotator_id: str = ""
 
 
@@ -185,6 +196,16 @@ def most_passages(pile: Pile) -> int:
             "or mine.num_negatives"
         )
     return most
+
+
+def contradiction(given: Given) -> str:
+    """Return what in an answer does not go together, "" where all does."""
+    quality, marks = given.values.get("query_quality"), given.values.get("relevant")
+    if given.stray:
+        return "a letter without a passage, or letters beside none"
+    if quality == "good" and marks == []:
+        return "good, and no passage answers"
+    return "not answerable, and a passage answers" if quality == "not_answerable" and marks else ""
 
 
 def shuffled(record_id: str, passages: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

@@ -7,10 +7,11 @@ from typing import Any
 
 import polars as pl
 
-from nestling.desk.interface import STATUSES, TO_REFEREES, Pulled
+from nestling.desk.interface import STATUSES, TO_REFEREES, Pulled, contradiction
 from nestling.desk.settings import ReviewParams
 from nestling.review.concord import agreement
 
+LISTED = 10  # answers that contradict themselves
 REPLICATES = 1000  # of the interval behind an agreement on the screen; the report's own stand in params.yaml
 
 
@@ -22,7 +23,9 @@ class StatusParams(ReviewParams, section="review", shared=("seed",)):
 
 def progress_lines(pulled: Pulled, seed: int) -> list[str]:
     """Return what the screen shows: piles, people, agreement."""
-    return [*_pile_lines(pulled), "", *_people_lines(pulled), "", *_agreement_lines(pulled, seed)]
+    lines = [*_pile_lines(pulled), "", *_people_lines(pulled), "", *_agreement_lines(pulled, seed)]
+    puzzling = contradictions(pulled)
+    return [*lines, "", *puzzling] if puzzling else lines
 
 
 def _pile_lines(pulled: Pulled) -> Iterator[str]:
@@ -41,10 +44,27 @@ def _people_lines(pulled: Pulled) -> Iterator[str]:
     yield f"{'':<16}{'annotator':<24}{'submitted':>10}{'draft':>8}{'discarded':>11}{'pending':>9}"
     for pile, size in pulled.sizes.items():
         for name in sorted({*size.pending, *(person for where, person, _ in counts if where == pile)}):
-            shown = "".join(sign if sign.isprintable() else "?" for sign in name)[:23]
+            shown = _printable(name)[:23]
             submitted, draft, discarded = (counts[pile, name, status] for status in STATUSES)
             told = f"{submitted:>10}{draft:>8}{discarded:>11}{size.pending.get(name, 0):>9}"
             yield f"{pile:<16}{shown:<24}{told}"
+
+
+def contradictions(pulled: Pulled) -> list[str]:
+    """Return a line an answer whose parts do not go together; it counts as it stands, and its giver may mend it."""
+    queries = {one.record_id: one.query for one in pulled.shown}
+    told = [(one, contradiction(one)) for one in pulled.given if one.status == "submitted"]
+    lines = [
+        _printable(f"{one.annotator} on {queries.get(one.record_id, one.record_id)[:80]!r}: {what}")
+        for one, what in told
+        if what
+    ]
+    more = [f"... and {len(lines) - LISTED} more"] if len(lines) > LISTED else []
+    return [f"{len(lines)} answers contradict themselves:", *lines[:LISTED], *more] if lines else []
+
+
+def _printable(text: str) -> str:
+    return "".join(sign if sign.isprintable() else "?" for sign in text)
 
 
 def _agreement_lines(pulled: Pulled, seed: int) -> Iterator[str]:

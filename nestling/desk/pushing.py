@@ -12,12 +12,13 @@ from nestling.desk.rounds import check_round
 from nestling.desk.settings import ArgillaParams, ReviewParams
 from nestling.desk.tasks import pair_tasks, retrieval_tasks
 from nestling.retrieval.embeddings import EncodeParams, Encoder, shrink
+from nestling.review.answers import read_answers, unprimed
 from nestling.tables.io import read_table
 from nestling.tables.queries import Judged
 from nestling.tables.review import PairItem, QueueItem
 
 RETRIEVAL, STS = Path("data/queue/retrieval.parquet"), Path("data/queue/sts.parquet")
-JUDGED = Path("data/generated/judged.parquet")
+JUDGED, ANNOTATIONS = Path("data/generated/judged.parquet"), Path("data/annotations")
 
 
 class PushParams(ReviewParams, section="review", shared=("current", "encode")):
@@ -45,11 +46,22 @@ def queue_piles(params: PushParams) -> list[Pile]:
     tasks = retrieval_tasks(
         queue, read_table(JUDGED, Judged), params.suggest, query_vectors(queue["query"], params), version
     )
+    done = judged_before(read_answers(ANNOTATIONS)[0], params.round, params.people.audit)
     return [
-        Pile("audit", params.people.audit, tasks["audit"]),
+        Pile("audit", params.people.audit, [task for task in tasks["audit"] if task.record_id not in done]),
         Pile("active", params.people.active, tasks["active"]),
         Pile("sts", params.people.sts, pair_tasks(pairs, query_vectors(pairs["sentence1"], params), version)),
     ]
+
+
+def judged_before(answers: pl.DataFrame, round_name: str, people: int) -> set[str]:
+    """Return the records of which so many people judged the passages unprompted, in other rounds.
+
+    The audit is the same sample in every round until queries or encoder change.
+    """
+    elsewhere = answers.filter((pl.col("round") != round_name) & (pl.col("question") == "relevant"))
+    counts = unprimed(elsewhere).group_by("record_id").agg(people=pl.col("annotator").n_unique())
+    return set(counts.filter(pl.col("people") >= people)["record_id"])
 
 
 def query_vectors(texts: pl.Series, params: PushParams) -> np.ndarray | None:

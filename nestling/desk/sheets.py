@@ -86,7 +86,7 @@ class SheetDesk:
     def _push(self, folder: Path, pile: Pile) -> Pushed:
         tasks = {task.record_id: task for task in pile.tasks}
         if not tasks:
-            return Pushed(pile.name, 0, 0)
+            return Pushed(pile.name, 0, 0, "", 0)
         people, form = self._people(pile), Form(pile, self._wording)
         ledger = read_ledger(_ledger_path(folder, pile.name))
         sheets = self._sheets(folder, pile.name, {*people, *_holders(ledger)})
@@ -102,7 +102,7 @@ class SheetDesk:
             rows = [form.row(tasks[name], entered[name]) for name in missing]
             self._add(_sheet_path(folder, pile.name, person), sheets[person], form.headings(), rows)
             added.update(missing)
-        return Pushed(pile.name, len(tasks) - len(added), len(added))
+        return Pushed(pile.name, len(tasks) - len(added), len(added), f"{folder}/{pile.name}.*.csv", 0)
 
     def _people(self, pile: Pile) -> list[str]:
         field = "referees" if pile.name in TO_REFEREES else "annotators"

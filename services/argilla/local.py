@@ -15,6 +15,7 @@ from services.argilla.running import running
 from services.argilla.settings import OWNER, Settings, settings_from
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_LOST = "a password or the key is lost? `make argilla-password NAME=...`, `make argilla-key` give a new one"
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -59,8 +60,7 @@ def _greet(settings: Settings, passwords: dict[str, str], key: str) -> None:
         lines = [f"sign in at {settings.url}; these passwords are shown once, now:", *lines]
     if OWNER in passwords:
         lines.append(_exports(settings, key))
-    if lines:
-        typer.echo("\n".join(lines))
+    typer.echo("\n".join(lines or [_LOST]))
 
 
 def _exports(settings: Settings, key: str) -> str:

@@ -132,6 +132,12 @@ def test_what_waits_for_an_annotator_lacks_people_and_that_one_s_word():
     assert pending_in(records, {"u1": "anna", "u2": "bruno"}) == {"anna": 2, "bruno": 2}
 
 
+@pytest.mark.parametrize(("marks", "stray"), [(["A"], False), (["none"], False), (["A", "none"], True), (["C"], True)])
+def test_marks_that_say_nothing_clear_are_noted(marks, stray):
+    (given,) = given_in(answered({"relevant": {"value": marks}}), "audit", NAMES)
+    assert given.stray is stray
+
+
 def test_a_draft_says_nothing_yet():
     (given,) = given_in(answered({"query_quality": {"value": "good"}}, status="draft"), "audit", NAMES)
     assert (given.status, given.values) == ("draft", {})

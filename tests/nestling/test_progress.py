@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from nestling.desk.interface import Given, Pulled, Shown, Size
-from nestling.desk.progress import agreement_so_far, progress_lines
+from nestling.desk.interface import Given, Pulled, Shown, Size, contradiction
+from nestling.desk.progress import agreement_so_far, contradictions, progress_lines
 
 TIME = "2026-11-21T10:00:00Z"
 ANNA = Given("r1", "audit", "anna", "submitted", TIME, {"query_quality": "good", "relevant": ["c1"]})
@@ -56,3 +56,26 @@ def test_agreement_is_of_two_people_on_the_same_record_and_passages_on_candidate
 def test_a_referee_s_word_is_no_agreement():
     settled = replace(BRUNO, pile="adjudication")
     assert agreement_so_far(pulled(ANNA, settled), seed=1)["query_quality"]["records"] == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, ""),
+        ({"values": {"query_quality": "good", "relevant": []}}, "good, and no passage answers"),
+        ({"values": {"query_quality": "not_answerable", "relevant": ["c1"]}}, "not answerable, and a passage answers"),
+        ({"values": {"query_quality": "vague", "relevant": []}}, ""),
+        ({"stray": True}, "a letter without a passage, or letters beside none"),
+    ],
+)
+def test_an_answer_whose_parts_do_not_go_together_is_told(change, said):
+    assert contradiction(replace(ANNA, **change)) == said
+    told = contradictions(pulled(replace(ANNA, **change)))
+    assert told == (["1 answers contradict themselves:", f"anna on 'chi?': {said}"] if said else [])
+    assert contradictions(pulled(replace(ANNA, **change, status="draft"))) == []
+
+
+def test_of_many_contradictions_some_are_told_and_the_rest_counted():
+    many = [replace(ANNA, record_id=f"x{number}", stray=True) for number in range(13)]
+    told = contradictions(pulled(*many))
+    assert (told[0], told[-1], len(told)) == ("13 answers contradict themselves:", "... and 3 more", 12)

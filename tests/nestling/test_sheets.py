@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from nestling.desk.interface import PairTask, Pile, Pushed, RetrievalTask
+from nestling.desk.interface import PairTask, Pile, RetrievalTask
 from nestling.desk.sheet_files import add_rows, read_sheet, shown, typed
 from nestling.desk.sheet_ledger import deal
 from nestling.desk.sheets import SheetDesk, SheetParams
@@ -48,8 +48,9 @@ def desk(folder, annotators=("anna",), referees=("rita",), language="it"):
 
 
 def push(folder, tasks, pile="active", people=1, **params):
-    """Push one pile of round r."""
-    return desk(folder, **params).push("r", [Pile(pile, people, tasks)])[0]
+    """Push one pile of round r and return how many tasks were there and how many were added."""
+    (pushed,) = desk(folder, **params).push("r", [Pile(pile, people, tasks)])
+    return pushed.there, pushed.added
 
 
 def sheet(folder, person="anna", pile="active"):
@@ -217,16 +218,16 @@ def test_a_record_whose_name_looks_like_a_number_keeps_it(tmp_path):
     assert table(sheet(tmp_path))[1][0][0] == f"'{name}"
     fill(sheet(tmp_path), {name: GOOD})
     assert list(said(tmp_path)) == [("anna", name)]
-    assert push(tmp_path, [query(name)]) == Pushed("active", 1, 0)
+    assert push(tmp_path, [query(name)]) == (1, 0)
 
 
 # pushing again
 
 
 def test_pushing_again_adds_nothing_and_changes_no_byte(tmp_path):
-    assert push(tmp_path, [query("r1"), query("r2")], people=2, annotators=("anna", "bo")) == Pushed("active", 0, 2)
+    assert push(tmp_path, [query("r1"), query("r2")], people=2, annotators=("anna", "bo")) == (0, 2)
     before = {path.name: path.read_bytes() for path in (tmp_path / "r").iterdir()}
-    assert push(tmp_path, [query("r1"), query("r2")], people=2, annotators=("anna", "bo")) == Pushed("active", 2, 0)
+    assert push(tmp_path, [query("r1"), query("r2")], people=2, annotators=("anna", "bo")) == (2, 0)
     assert {path.name: path.read_bytes() for path in (tmp_path / "r").iterdir()} == before
 
 
@@ -235,7 +236,7 @@ def test_rows_are_added_below_and_what_was_typed_stays_byte_for_byte(tmp_path, e
     push(tmp_path, [query("r1")])
     typed_in = sheet(tmp_path).read_bytes().rstrip() + b';"my own note, = \xc3\xa8"' + ending
     sheet(tmp_path).write_bytes(typed_in)
-    assert push(tmp_path, [query("r1"), query("r2")]) == Pushed("active", 1, 1)
+    assert push(tmp_path, [query("r1"), query("r2")]) == (1, 1)
     assert sheet(tmp_path).read_bytes().startswith(typed_in)
     assert [row[0] for row in table(sheet(tmp_path))[1]] == ["r1", "r2"]
 
@@ -270,7 +271,7 @@ def test_a_deleted_row_and_a_deleted_file_are_written_anew(tmp_path):
     save(sheet(tmp_path), heads, rows[1:])
     sheet(tmp_path, "bo").unlink()
     assert "active.bo.csv is missing" in refused(tmp_path, annotators=("anna", "bo"))
-    assert push(tmp_path, tasks, annotators=("anna", "bo"), people=2) == Pushed("active", 0, 2)
+    assert push(tmp_path, tasks, annotators=("anna", "bo"), people=2) == (0, 2)
     assert [sorted(row[0] for row in table(sheet(tmp_path, who))[1]) for who in ("anna", "bo")] == [["r1", "r2"]] * 2
 
 
@@ -299,7 +300,7 @@ def test_a_file_open_in_a_spreadsheet_program_is_left_alone(tmp_path):
     with pytest.raises(UserError, match="is open in a spreadsheet program"):
         push(tmp_path, [query("r1"), query("r2")])
     assert sheet(tmp_path).read_bytes() == before
-    assert push(tmp_path, [query("r1")]) == Pushed("active", 1, 0)  # nothing to add
+    assert push(tmp_path, [query("r1")]) == (1, 0)  # nothing to add
 
 
 def test_what_was_saved_while_rows_were_to_be_added_is_not_lost(tmp_path):
@@ -337,7 +338,7 @@ def test_there_are_26_letters(tmp_path):
 
 
 def test_a_pile_without_tasks_is_no_sheet(tmp_path):
-    assert push(tmp_path, []) == Pushed("active", 0, 0)
+    assert push(tmp_path, []) == (0, 0)
     assert refused(tmp_path) == "/r holds no sheets: `nestling review push` writes them, or correct review.round"
 
 
