@@ -6,12 +6,14 @@ from pathlib import Path
 import typer
 
 from nestling.cli import say
+from nestling.commands.review_effect import effect
 from nestling.commands.review_roi import roi
 from nestling.desk.interface import Pushed
 
 ANNOTATIONS = Path("data/annotations")
 
 app = typer.Typer(no_args_is_help=True, help="Have people judge the queue: in Argilla, or in spreadsheets.")
+app.command()(effect)
 app.command()(roi)
 
 
