@@ -156,9 +156,9 @@ def push(records: int, rounds: int) -> None:
         for number in range(rounds):
             for way in sorted(ways, reverse=number % 2 == 1):
                 name = f"{way}-{number}"
+                if number == 0 and way == "sdk":
+                    print(f"memory: {peak() - before:.0f} MB more than before, of ours")
                 times[way].append(seconds(lambda way=way, name=name: ways[way](where["name"], name, tasks)))
-            if not number:
-                print(f"memory: {peak() - before:.0f} MB more than before")
     ratios = [ours / sdk for ours, sdk in zip(times["ours"], times["sdk"], strict=True)]
     print(f"{records} records, {rounds} rounds: ours {statistics.median(times['ours']):.1f} s,", end=" ")
     print(f"SDK {statistics.median(times['sdk']):.1f} s, ratio {statistics.median(ratios):.2f}", end=" ")
