@@ -100,7 +100,7 @@ class Extractor:
         draw = random.Random(content_id(str(self.seed), source.passage_id))
         stops = stop_words(source.language)
         sentences = [words(text)[:_LONGEST_SENTENCE] for text in sentences_of(source.body, source.language)]
-        sentences = [sentence for sentence in sentences if sum(word not in stops for word in sentence) >= 2]
+        sentences = [sentence for sentence in sentences if len({*sentence} - stops) >= 2]
         if not sentences:
             return
         lengths = [len(sentence) for sentence in sentences]

@@ -77,7 +77,7 @@ def test_a_passage_gives_each_query_once():
     assert len(found) == len(set(found))
 
 
-@pytest.mark.parametrize("body", ["", "...", "e il", "parola", "\n\n"])
+@pytest.mark.parametrize("body", ["", "...", "e il", "parola", "parola, parola", "\n\n"])
 def test_a_passage_with_nothing_to_ask_for_gets_no_query(body):
     assert queries(body, "Titolo") == []
 
