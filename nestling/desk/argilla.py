@@ -1,4 +1,4 @@
-"""Judging in Argilla: piles become datasets, tasks records; pushing adds what is missing and touches nothing else.
+"""Judging in Argilla: piles become datasets, tasks records; pushing adds what is missing and touches no answer.
 
 Each pile is a dataset of its own, for Argilla asks the same number of people of all records of a dataset. Every step
 can be done again: a dataset that was never published is completed, a batch that came through although its answer was
@@ -30,7 +30,7 @@ from nestling.errors import UserError
 
 _BATCH = 200  # records in a request; the server takes 500
 _PAGE = 500  # records read at once
-_CONFLICT, _UNPROCESSABLE, _FORBIDDEN, _MISSING = 409, 422, 403, 404
+_CONFLICT, _UNPROCESSABLE, _FORBIDDEN = 409, 422, 403
 
 
 class ArgillaDesk:

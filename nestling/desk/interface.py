@@ -174,7 +174,7 @@ class Desk(Protocol):
     """A place where people judge."""
 
     def push(self, round_name: str, piles: Sequence[Pile]) -> list[Pushed]:
-        """Add what is missing; touch nothing that is there."""
+        """Add what is missing; touch no answer."""
 
     def pull(self, round_name: str) -> Pulled:
         """Return everything that people said in a round."""
