@@ -19,7 +19,7 @@ from nestling.cli import run, say
 from nestling.corpus.cleaning import clean, one_line, words
 from nestling.corpus.duplicates import groups, near_duplicates
 from nestling.corpus.ids import content_id
-from nestling.corpus.language import best_language
+from nestling.corpus.language import Recognised, best_language, code_of, is_certainly_not, recognise
 from nestling.corpus.passages import cut, with_title
 from nestling.corpus.recorded import Suites, read_recorded, read_sts, read_suites
 from nestling.corpus.sources import read_documents
@@ -61,17 +61,16 @@ class PrepareParams(StageParams, section="prepare", shared=("set", "seed", "lang
 
 
 def clean_documents(documents: pl.DataFrame, languages: list[str]) -> pl.DataFrame:
-    """Return the documents with title and text cleaned and a language, declared or recognised."""
+    """Return the documents cleaned, with `said`, the language declared, and `language`: that one or a guess."""
     texts = [clean(text) for text in documents["text"]]
     known = best_language(texts, languages) if texts else []
+    said = [code_of(language) for language in documents["language"]]
     return documents.with_columns(
         title=pl.Series([one_line(title) for title in documents["title"]], dtype=pl.String),
         text=pl.Series(texts, dtype=pl.String),
+        said=pl.Series(said, dtype=pl.String),
         language=pl.Series(
-            [
-                said if said in languages else found
-                for said, (found, _) in zip(documents["language"], known, strict=True)
-            ],
+            [code if code in languages else found for code, (found, _) in zip(said, known, strict=True)],
             dtype=pl.String,
         ),
     )
@@ -92,10 +91,15 @@ def cut_documents(documents: pl.DataFrame, params: PrepareParams) -> pl.DataFram
 def judge(passages: pl.DataFrame, params: PrepareParams) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Split passages into those worth keeping and those too short, in another language, or like boilerplate."""
     bodies = passages["body"].to_list()
-    found = best_language(bodies, params.languages) if bodies else []
+    found = recognise(bodies, params.languages) if bodies else []
+    tongues = [
+        _tongue(body, said, seen, params)
+        for body, said, seen in zip(bodies, passages["said"].to_list(), found, strict=True)
+    ]
     marked = passages.with_columns(
-        language=pl.Series([code for code, _ in found], dtype=pl.String),
-        language_share=pl.Series([share for _, share in found], dtype=pl.Float64),
+        language=pl.Series([code for code, _, _ in tongues], dtype=pl.String),
+        wanted=pl.Series([wanted for _, wanted, _ in tongues], dtype=pl.Boolean),
+        detail=pl.Series([detail for _, _, detail in tongues], dtype=pl.String),
         letters=pl.Series([_letters(body) for body in bodies], dtype=pl.Float64),
         distinct=pl.Series([_distinct(body) for body in bodies], dtype=pl.Float64),
     )
@@ -104,10 +108,22 @@ def judge(passages: pl.DataFrame, params: PrepareParams) -> tuple[pl.DataFrame, 
         {
             "too_short": pl.col("words") >= params.min_words,
             "few_letters": pl.col("letters") >= params.min_letters,
-            "wrong_language": pl.col("language_share") >= params.min_language_share,
+            "wrong_language": pl.col("wanted"),
             "repetitive": pl.col("distinct") >= params.min_distinct,
         },
     )
+
+
+def _tongue(body: str, said: str | None, seen: Recognised, params: PrepareParams) -> tuple[str, bool, str]:
+    """Return a passage's language, whether it is a wanted one, and where not, what the passage was taken for."""
+    if said and said not in params.languages:
+        return seen.code, False, f"declared {said}"
+    wanted = seen.share >= params.min_language_share
+    taken = f"taken for {seen.other or 'no language'} ({seen.other_share:.2f})"
+    if not said:
+        return seen.code, wanted, "" if wanted else taken
+    stands = (wanted and seen.code == said) or not is_certainly_not(body, said, seen.other)
+    return said, stands, "" if stands else f"{taken}, declared {said}"
 
 
 def _letters(text: str) -> float:
@@ -176,7 +192,7 @@ def make_passages(documents: pl.DataFrame, params: PrepareParams) -> tuple[pl.Da
     left_out = pl.concat(
         [
             rejected(blank, "document", "document_id"),
-            rejected(unfit, "passage", "document_id"),
+            rejected(unfit, "passage", "document_id", detail="detail"),
             rejected(doubled, "passage", "document_id", detail="duplicate_of"),
         ]
     )
@@ -267,7 +283,7 @@ def count(documents: int, passages: pl.DataFrame, pairs: pl.DataFrame, left_out:
     return {
         "documents": documents,
         "passages": dict(sorted(passages["split"].cast(pl.String).value_counts().iter_rows())),
-        "words_per_passage": round(passages["body"].str.split(" ").list.len().mean() or 0.0, 1),  # type: ignore[arg-type]
+        "words_per_passage": round(float(passages["words"].mean() or 0), 1),  # type: ignore[arg-type]
         "languages": dict(sorted(passages["language"].value_counts().iter_rows())),
         "pairs": dict(sorted(pairs["split"].cast(pl.String).value_counts().iter_rows())),
         "rejected": {

@@ -5,6 +5,8 @@ import unicodedata
 
 import ftfy
 
+from nestling.corpus.segmentation import is_unspaced, segments
+
 # explain=False spares the work of saying what it did
 _REPAIR = ftfy.TextFixerConfig(explain=False, unescape_html="auto", normalization="NFC")
 _CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f]")  # ftfy leaves those that no encoding ever used
@@ -14,14 +16,32 @@ _SIGNS = "".join(sign for sign in map(chr, range(0x300, 0x10000)) if unicodedata
 _WORD = re.compile(rf"\w[\w{_SIGNS}]*")  # \w alone takes no vowel sign, and would cut up Hindi, Tamil, vowelled Arabic
 _MARKS = re.compile("[\u0300-\u036f]")
 
+# format characters that show nothing and change no word in any script: directions, joiners of lines, tags
+_INVISIBLE = re.compile(
+    "[\u034f\u061c\u180e\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+# a soft hyphen, and the sign that some PDFs hold in its place, mark where a word may be parted
+_SOFT_HYPHEN = re.compile(r"\u00ad(?:[^\S\n]*\n[^\S\n]*)?|(?<=[^\W\d_])\u00ac[^\S\n]*\n[^\S\n]*(?=[^\W\d_])")
+# Thai, Lao, Khmer and Burmese part words with the zero-width space; Arabic, Persian, the scripts of India and emoji
+# need the joiner and the non-joiner. Elsewhere both cut words in two.
+_PARTING = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1950-\u1aff"
+_JOINING = "\u0600-\u1cff\ua800-\uabff\u2190-\u2bff\ufe0f\U00010a00-\U00011fff\U0001f000-\U0001faff"
+_ZERO_WIDTH = re.compile(rf"(?<![{_PARTING}])\u200b+|\u200b+(?![{_PARTING}\u200b])|(?<![{_JOINING}])[\u200c\u200d]+")
+_LINE_END_HYPHEN = re.compile(r"([^\W\d_]+)[-\u2010][^\S\n]*\n[^\S\n]*([^\W\d_]+)")
+_SUSPENDED = frozenset(
+    ["ed", "od", "et", "ou", "or", "and", "und", "oder", "bis", "bzw", "to"]
+)  # "pre-\ned esami": the hyphen is no parting
+
 
 def clean(text: str) -> str:
-    """Return `text` with broken encodings mended, control characters removed, NFC, and single blanks.
+    """Return `text` with broken encodings mended, control and invisible characters removed, NFC, and single blanks.
 
-    Markup, path-like strings and endless words are left as they are: to nestling they are plain text.
+    Words that a hyphen parts at the end of a line are joined. Markup, path-like strings and endless words are left as
+    they are: to nestling they are plain text.
     """
     mended = unicodedata.normalize("NFC", _CONTROLS.sub("", ftfy.fix_text(text, config=_REPAIR)))
-    return _EMPTY_LINES.sub("\n\n", _BLANKS.sub(" ", mended)).strip()
+    visible = _ZERO_WIDTH.sub("", _INVISIBLE.sub("", _SOFT_HYPHEN.sub("", mended)))
+    return _EMPTY_LINES.sub("\n\n", _BLANKS.sub(" ", _join_lines(visible))).strip()
 
 
 def one_line(text: str) -> str:
@@ -30,10 +50,42 @@ def one_line(text: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """Return the words of `text`, lower case, without punctuation."""
-    return _WORD.findall(text.lower())
+    """Return the words of `text`, lower case, without punctuation.
+
+    Scripts that put no blanks between words are cut by a dictionary (see nestling.corpus.segmentation).
+    """
+    found = _WORD.findall(text.lower())
+    return [part for run in found for part in segments(run)] if is_unspaced(text) else found
 
 
 def folded_words(text: str) -> list[str]:
     """Return the words of `text`, lower case and without accents, as people type them into a search box."""
-    return _WORD.findall(_MARKS.sub("", unicodedata.normalize("NFKD", text.lower())))
+    if is_unspaced(text):  # the dictionary knows composed characters alone
+        return [_folded(word) for word in words(unicodedata.normalize("NFKC", text))]
+    return _WORD.findall(_folded(text.lower()))
+
+
+def _folded(text: str) -> str:
+    return _MARKS.sub("", unicodedata.normalize("NFKD", text))
+
+
+def _join_lines(text: str) -> str:
+    """Join the words that a hyphen parts at the end of a line.
+
+    The hyphen itself stays where the text has the word with it elsewhere and never without, before a capital letter
+    (Emilia-Romagna), and where it stands for what follows ("pre-" and "post-").
+    """
+    if not _LINE_END_HYPHEN.search(text):
+        return text
+    lower = text.lower()
+
+    def joined(parted: re.Match[str]) -> str:
+        left, right = parted.groups()
+        if len(right) < 2 or right in _SUSPENDED:
+            return f"{left}- {right}"
+        whole, compound = f"{left}{right}".lower(), f"{left}-{right}".lower()
+        if right[0].isupper() and not left.isupper():
+            return f"{left}-{right}"
+        return f"{left}-{right}" if compound in lower and whole not in lower else f"{left}{right}"
+
+    return _LINE_END_HYPHEN.sub(joined, text)

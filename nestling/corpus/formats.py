@@ -1,13 +1,21 @@
-"""One reader a file format: what a text, Markdown, HTML or PDF file says, and which formats there are."""
+"""One reader a file format: what a text, page, PDF, office document or message says, and which formats there are."""
 
+import re
 import struct
+import tomllib
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
+import yaml
 from pypdf import PdfReader
 from pypdf.errors import DependencyError, PyPdfError
+
+from nestling.corpus.content import Content, UnreadableError
+from nestling.corpus.mail import read_message
+from nestling.corpus.office import read_docx, read_odt, read_rtf
+from nestling.corpus.web import read_html
 
 # what pypdf and the decoders below it raise on damaged files, seen in the wild; none of it says more than "damaged"
 _PDF_ERRORS = (
@@ -26,22 +34,14 @@ _PDF_ERRORS = (
 )
 
 
-class Content(NamedTuple):
-    """What a file says; an empty title means that it has none."""
-
-    title: str
-    text: str
-
-
-class UnreadableError(Exception):
-    """A file is damaged; the message says how."""
+_FRONT_MATTER = re.compile(r"(---|\+\+\+)[ \t]*\r?\n(.*?)\r?\n\1[ \t]*(?:\r?\n|$)", re.DOTALL)
 
 
 def kind_of(name: str) -> str:
-    """Return the format by the name's ending (txt, md, html, pdf, jsonl, csv, parquet), or an empty text."""
+    """Return the format by the name's ending, one of FILE_FORMATS or ROW_FORMATS, or an empty text."""
     lower = name.lower()
     ending = "jsonl" if lower.endswith(".jsonl.gz") else Path(lower).suffix.removeprefix(".")
-    ending = {"htm": "html"}.get(ending, ending)
+    ending = {"htm": "html", "markdown": "md", "ods": "xlsx", "xls": "xlsx"}.get(ending, ending)
     return ending if ending in (*FILE_FORMATS, *ROW_FORMATS) else ""
 
 
@@ -55,29 +55,35 @@ def read_text(path: Path) -> Content:
 
 
 def read_markdown(path: Path) -> Content:
-    """Read Markdown as it is written, save that a first line `# title` becomes the title."""
-    text = read_text(path).text
-    first, _, rest = text.lstrip().partition("\n")
-    return Content(first[2:].strip(), rest) if first.startswith("# ") else Content("", text)
+    """Read Markdown as it is written.
 
-
-def read_html(path: Path) -> Content:
-    """Read the main text of a page, without menus and footers, in the encoding that the page declares or shows.
-
-    Raises:
-        UnreadableError: it is no HTML.
+    Front matter (YAML between `---`, TOML between `+++`) gives title, language and licence. Without a title there, a
+    first line `# title` becomes the title.
     """
-    import trafilatura  # here, for it is slow to import and only sets with web pages need it
+    text = read_text(path).text
+    about: dict[str, Any] = {}
+    if (matter := _FRONT_MATTER.match(text)) and (about := _metadata(matter[1], matter[2])):
+        text = text[matter.end() :]
+    title, language, licence = (_first_text(about, names) for names in _ABOUT)
+    first, _, rest = text.lstrip().partition("\n")
+    if first.startswith("# ") and title in ("", first[2:].strip()):
+        title, text = first[2:].strip(), rest
+    return Content(title, text, language, licence)
 
-    tree = trafilatura.load_html(path.read_bytes())
-    if tree is None:
-        raise UnreadableError("no HTML")
-    page = trafilatura.bare_extraction(tree, with_metadata=True)
-    if page is None:
-        return Content("", "")
-    title, text = (getattr(page, "title", None) or "").strip(), getattr(page, "text", None) or ""
-    first, _, rest = text.partition("\n")
-    return Content(title, rest if title and first.strip() == title else text)
+
+_ABOUT = (("title",), ("language", "lang"), ("licence", "license"))
+
+
+def _metadata(mark: str, text: str) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(text) if mark == "---" else tomllib.loads(text)
+    except (yaml.YAMLError, tomllib.TOMLDecodeError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _first_text(about: dict[str, Any], names: tuple[str, ...]) -> str:
+    return next((str(about[name]).strip() for name in names if isinstance(about.get(name), (str, int, float))), "")
 
 
 def read_pdf(path: Path) -> Content:
@@ -100,5 +106,9 @@ FILE_FORMATS: dict[str, Callable[[Path], Content]] = {
     "md": read_markdown,
     "html": read_html,
     "pdf": read_pdf,
+    "docx": read_docx,
+    "odt": read_odt,
+    "rtf": read_rtf,
+    "eml": read_message,
 }
-ROW_FORMATS = ("jsonl", "csv", "parquet")
+ROW_FORMATS = ("jsonl", "csv", "parquet", "xlsx", "mbox")  # .ods and .xls are read as .xlsx

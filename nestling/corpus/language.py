@@ -1,13 +1,25 @@
 """Which language a text is in (lingua)."""
 
+import re
 from collections.abc import Sequence
 from functools import cache
+from typing import NamedTuple
 
 from lingua import Language, LanguageDetector, LanguageDetectorBuilder
 
 from nestling.errors import UserError
 
 _ENOUGH = 1000  # characters: more of a text changes no answer
+_OWNERS_WORD = 0.001  # probability of the language that the owner named, below which it is not believed
+
+
+class Recognised(NamedTuple):
+    """Languages are ISO 639-1 codes, shares are probabilities among all languages."""
+
+    code: str  # the likeliest of the wanted languages
+    share: float
+    other: str  # the likeliest of all; empty where the text has no letters
+    other_share: float
 
 
 @cache
@@ -30,13 +42,56 @@ def language(code: str) -> Language:
     return found
 
 
-def best_language(texts: Sequence[str], wanted: Sequence[str]) -> list[tuple[str, float]]:
-    """Return for each text the likeliest of the wanted languages (ISO 639-1) and its probability among all."""
+def code_of(said: str | None) -> str | None:
+    """Return the ISO 639-1 code of a language as people write it (it, IT, it-IT, ita, Italian), or None."""
+    if not said:
+        return None
+    name = re.split(r"[-_]", said.strip().lower())[0]
+    return _codes().get(name)
+
+
+def recognise(texts: Sequence[str], wanted: Sequence[str]) -> list[Recognised]:
+    """Return for each text which wanted language it is likeliest in, and which of all languages."""
     codes = {language(code): code for code in wanted}
     answers = _detector().compute_language_confidence_values_in_parallel([text[:_ENOUGH] for text in texts])
-    best: list[tuple[str, float]] = []
+    found: list[Recognised] = []
     for values in answers:
         ranked = [(value.value, codes[value.language]) for value in values if value.language in codes]
         share, code = max(ranked, default=(0.0, wanted[0]))
-        best.append((code, share))
-    return best
+        top = values[0] if values and values[0].value > 0 else None
+        found.append(Recognised(code, share, *((_code(top.language), top.value) if top else ("", 0.0))))
+    return found
+
+
+def best_language(texts: Sequence[str], wanted: Sequence[str]) -> list[tuple[str, float]]:
+    """Return for each text the likeliest of the wanted languages (ISO 639-1) and its probability among all."""
+    return [(found.code, found.share) for found in recognise(texts, wanted)]
+
+
+def is_certainly_not(text: str, said: str, other: str) -> bool:
+    """Tell whether `text` is in the language `other` beyond the word of its owner, who said that it is in `said`.
+
+    The owner's word counts 1000 to 1. The two languages alone are compared, with the detector's large models: the
+    small ones take technical texts, full of names and numbers, for languages that nobody uses.
+    """
+    if other in ("", said):
+        return False
+    share = _between(said, other).compute_language_confidence(text[:_ENOUGH], language(said))
+    return bool(share < _OWNERS_WORD)
+
+
+@cache
+def _between(one: str, other: str) -> LanguageDetector:
+    return LanguageDetectorBuilder.from_languages(language(one), language(other)).build()
+
+
+@cache
+def _codes() -> dict[str, str]:
+    names = {"no": "nb"}  # the detector knows Norwegian by its two standards
+    for entry in Language.all():
+        names |= dict.fromkeys((entry.name.lower(), entry.iso_code_639_3.name.lower(), _code(entry)), _code(entry))
+    return names
+
+
+def _code(entry: Language) -> str:
+    return str(entry.iso_code_639_1.name.lower())

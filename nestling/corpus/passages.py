@@ -1,11 +1,17 @@
 """Cut a document into passages at sentence borders."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sentencex import get_sentence_boundaries  # type: ignore[attr-defined]  # made in Rust, without types
 
+from nestling.corpus.segmentation import word_count, word_spans
+
 _PIECE = 12_000  # characters handed to the sentence splitter at once: its work grows with their square
+_UNMARKED = re.compile("[\u0e00-\u0eff\u1780-\u17ff]")  # Thai, Lao and Khmer end sentences with a blank
+_PHRASE = re.compile(r"\S+\s*")
+_PHRASE_WORDS = 8  # at least so many words make a sentence there: blanks stand around numbers and names, too
 
 
 @dataclass(frozen=True)
@@ -69,8 +75,23 @@ def _sentences(text: str, language: str) -> Iterator[Span]:
             body = text[first:last].strip()
             if body:
                 start = text.index(body, first)
-                yield Span(start, start + len(body), len(body.split()))
+                yield from _phrases(text, Span(start, start + len(body), word_count(body)))
         begin = end
+
+
+def _phrases(text: str, span: Span) -> Iterator[Span]:
+    """Yield the parts between blanks of a sentence in a script that marks no end of a sentence; others as they are."""
+    if span.words <= _PHRASE_WORDS or not _UNMARKED.search(text, span.start, span.end):
+        yield span
+        return
+    start, end, count = span.start, span.start, 0
+    for phrase in _PHRASE.finditer(text, span.start, span.end):
+        if count >= _PHRASE_WORDS:
+            yield Span(start, end, count)
+            start, count = phrase.start(), 0
+        count += word_count(phrase[0])
+        end = phrase.start() + len(phrase[0].rstrip())
+    yield Span(start, end, count)
 
 
 def _border(text: str, begin: int) -> int:
@@ -85,12 +106,6 @@ def _border(text: str, begin: int) -> int:
 def _shorten(text: str, span: Span, max_words: int) -> list[Span]:
     if span.words <= max_words:
         return [span]
-    parts, at = [], span.start
-    chunks = text[span.start : span.end].split()
-    for first in range(0, len(chunks), max_words):
-        group = chunks[first : first + max_words]
-        start = text.index(group[0], at)
-        for word in group:
-            at = text.index(word, at) + len(word)
-        parts.append(Span(start, at, len(group)))
-    return parts
+    spans = [(span.start + first, span.start + last) for first, last in word_spans(text[span.start : span.end])]
+    groups = [spans[first : first + max_words] for first in range(0, len(spans), max_words)]
+    return [Span(group[0][0], group[-1][1], len(group)) for group in groups]

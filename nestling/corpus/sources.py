@@ -10,11 +10,14 @@ from typing import NamedTuple
 
 import polars as pl
 
-from nestling.corpus.formats import FILE_FORMATS, UnreadableError, kind_of
+from nestling.corpus.content import UnreadableError
+from nestling.corpus.formats import FILE_FORMATS, kind_of
 from nestling.corpus.ids import content_id
+from nestling.corpus.mail import read_mailbox
 from nestling.corpus.rejects import Reject, rejects_frame
 from nestling.corpus.rows import Row, read_csv, read_jsonl, read_parquet
 from nestling.corpus.settings import FILE, Settings, read_settings
+from nestling.corpus.spreadsheets import read_spreadsheet
 from nestling.corpus.values import id_of, is_blank, text_of
 from nestling.corpus.walk import Found, judge, walk
 from nestling.errors import UserError
@@ -136,6 +139,10 @@ def _rows(found: Found, kind: str, max_bytes: int) -> Iterator[Row | Reject]:
         return read_jsonl(found.path, found.name, max_bytes)
     if kind == "csv":
         return read_csv(found.path, found.name, max_bytes, needs=["text"])
+    if kind == "xlsx":
+        return read_spreadsheet(found.path, found.name, needs=["text"])
+    if kind == "mbox":
+        return read_mailbox(found.path, found.name, max_bytes)
     return read_parquet(found.path, found.name, COLUMNS, needs=["text"])
 
 
@@ -163,7 +170,7 @@ def _file_document(found: Found, kind: str, max_bytes: int, settings: Settings) 
         return Reject("document", name, "invalid_utf8", f"{error.reason} at byte {error.start}")
     except UnreadableError as error:
         return Reject("file", found.name, "unreadable", str(error))
-    title, text = (
+    title, text, language, licence = (
         part.encode("utf-8", "replace").decode("utf-8") for part in content
     )  # a PDF may hold half characters
     if is_blank(text):
@@ -173,7 +180,7 @@ def _file_document(found: Found, kind: str, max_bytes: int, settings: Settings) 
     if _is_large(text, max_bytes):
         return Reject("document", name, "too_large", f"a text of more than {max_bytes} bytes", text)
     title = title or PurePosixPath(name).stem
-    return Raw(name, title, text, settings.language, settings.licence, found.name)
+    return Raw(name, title, text, language or settings.language, licence or settings.licence, found.name)
 
 
 def _is_large(text: str, max_bytes: int) -> bool:

@@ -1,9 +1,10 @@
 """Queries cut out of a passage with no model: keyword sets, cloze sentences, titles.
 
-Serves any language that writes blanks between words. A question asks about one place of a passage, so every query is
-cut from one sentence; its words are drawn by rarity, as a person would choose them; some are changed for another word
-of the corpus with the same beginning, as inflection would; and a few function words are put before, which the encoder
-then learns to pass over. All draws of a passage depend on its id and the seed alone.
+Words are those of nestling.corpus.cleaning, which cuts scripts without blanks by dictionary. A question asks about one
+place of a passage, so every query is cut from one sentence; its words are drawn by rarity, as a person would choose
+them; some are changed for another word of the corpus with the same beginning, as inflection would; and a few function
+words are put before, which the encoder then learns to pass over. All draws of a passage depend on its id and the seed
+alone.
 """
 
 import math
@@ -19,6 +20,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 from nestling.corpus.cleaning import words
 from nestling.corpus.ids import content_id
 from nestling.corpus.passages import sentences_of
+from nestling.corpus.segmentation import join_words
 from nestling.params import Strict
 
 _LONGEST_SENTENCE = 60  # words; a longer one is a list or a table, of which a part serves as well
@@ -109,7 +111,7 @@ class Extractor:
             yield Cut(" ".join(self._keywords(sentence, stops, draw)), "keywords", source.passage_id)
         for _ in range(self.params.cloze):
             (sentence,) = draw.choices(sentences, lengths)
-            yield Cut(" ".join(self._cloze(sentence, stops)), "cloze", source.passage_id)
+            yield Cut(join_words(self._cloze(sentence, stops)), "cloze", source.passage_id)
         for number in range(self.params.titles if source.title else 0):
             yield Cut(self._title(source, number, sentences, stops, draw), "title", source.passage_id)
 

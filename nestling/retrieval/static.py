@@ -25,7 +25,7 @@ from torch.nn import functional
 from nestling.corpus.cleaning import folded_words
 
 # what decides a static vector beside the weights; part of the embedding cache's key
-CODE = (Path(__file__), Path(__file__).parents[1] / "corpus/cleaning.py")
+CODE = (Path(__file__), *(Path(__file__).parents[1] / f"corpus/{name}.py" for name in ("cleaning", "segmentation")))
 _EXACT_ROWS = 6000  # up to so many passages the SVD is exact, by the eigenvectors of their Gram matrix
 _FLAT = 1e-6  # of the strongest: what is weaker is no direction but rounding
 _NOTHING = 1e-12

@@ -66,3 +66,60 @@ def test_cleaning_any_text_gives_nfc_without_control_characters(text):
 def test_one_line_is_one_line_and_has_single_blanks(text):
     line = one_line(text)
     assert line == " ".join(line.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("condo\u00adminiale", "condominiale"),
+        ("condo\u00ad\n  miniale", "condominiale"),
+        ("condo\u00ac\nminiale", "condominiale"),
+        ("cau\u200bzionale \u200b x\ufeff", "cauzionale x"),
+        ("gron\u200cda\u200die", "grondaie"),
+        ("a\u2060b \u202efine\u202c", "ab fine"),
+        ("\u200b", ""),
+    ],
+)
+def test_what_shows_nothing_cuts_no_word(text, cleaned):
+    assert clean(text) == cleaned
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["ห้อง\u200bสมุด", "می\u200cخواهم", "क्\u200dष", "👩\u200d🚀 in volo"],
+    ids=["Thai", "Persian", "Hindi", "emoji"],
+)
+def test_scripts_keep_the_signs_that_they_need(text):
+    assert clean(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("l'amministrazione comu-\nnale", "l'amministrazione comunale"),
+        ("RISCALDA- \n MENTO", "RISCALDAMENTO"),
+        ("Emilia-\nRomagna", "Emilia-Romagna"),
+        ("il socio-\neconomico e il socio-economico", "il socio-economico e il socio-economico"),
+        ("gli esami pre-\ned intra-operatori", "gli esami pre- ed intra-operatori"),
+        ("esami pre-\ne post-operatori", "esami pre- e post-operatori"),
+        ("dal 2019-\n2020", "dal 2019-\n2020"),
+        ("uno:\n- due\n- tre", "uno:\n- due\n- tre"),
+    ],
+)
+def test_a_hyphen_at_the_end_of_a_line_joins_only_what_it_parted(text, cleaned):
+    assert clean(text) == cleaned
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("图书馆在上午九点开放 WiFi", ["图书", "馆", "在", "上午", "九", "点", "开放", "wifi"]),
+        ("図書館は午前九時に開館します。", ["図書館", "は", "午前", "九時", "に", "開館", "し", "ます"]),
+        ("ห้องสมุดเปิดทุกวัน", ["ห้อง", "สมุด", "เปิด", "ทุก", "วัน"]),
+        ("បណ្ណាល័យបើកនៅម៉ោងប្រាំបួនព្រឹក", ["បណ្ណាល័យ", "បើក", "នៅ", "ម៉ោង", "ប្រាំបួន", "ព្រឹក"]),
+    ],
+    ids=["Chinese", "Japanese", "Thai", "Khmer"],
+)
+def test_scripts_without_blanks_are_cut_into_words(text, found):
+    assert words(text) == found
+    assert len(folded_words(text)) == len(found)

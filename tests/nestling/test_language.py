@@ -1,6 +1,6 @@
 import pytest
 
-from nestling.corpus.language import best_language, language
+from nestling.corpus.language import best_language, code_of, is_certainly_not, language, recognise
 from nestling.errors import UserError
 
 TEXTS = {
@@ -40,3 +40,32 @@ def test_no_texts_give_no_answers():
 def test_a_code_that_is_no_language_is_named_with_the_parameter(code):
     with pytest.raises(UserError, match=f"^shared.languages holds '{code}'.* it, "):
         language(code)
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [("it", "it"), ("IT", "it"), ("it-IT", "it"), ("pt_BR", "pt"), ("ita", "it"), ("Italian", "it"), ("no", "nb")],
+)
+def test_a_language_is_known_by_the_names_that_people_give_it(said, code):
+    assert code_of(said) == code
+
+
+@pytest.mark.parametrize("said", [None, "", "klingon", "xx"])
+def test_what_is_no_language_says_nothing(said):
+    assert code_of(said) is None
+
+
+TECHNICAL = "Rete LAN: 192.168.1.1; gateway 192.168.1.254; DNS primario 8.8.8.8; DHCP attivo; porta 443 aperta."
+
+
+def test_a_technical_text_that_is_taken_for_another_language_is_in_its_owners():
+    (seen,) = recognise([TECHNICAL], ["it"])
+    assert seen.share < 0.5
+    assert seen.other != "it"
+    assert not is_certainly_not(TECHNICAL, "it", seen.other)
+
+
+def test_a_plain_text_in_another_language_is_not_in_its_owners():
+    text = f"{TEXTS['en']} On Sundays it stays closed, and nobody answers the telephone."
+    (seen,) = recognise([text], ["it"])
+    assert (seen.other, is_certainly_not(text, "it", seen.other)) == ("en", True)

@@ -92,3 +92,22 @@ def test_spans_of_any_text_rise_and_never_overlap(text, max_words):
 @given(st.from_regex(r"[^\n]*", fullmatch=True), st.text())
 def test_the_title_comes_off_as_it_was_put_on(title, body):
     assert body_of(title, with_title(title, body)) == body
+
+
+THAI = "ห้องสมุดเปิดเวลาเก้าโมงเช้าทุกวัน ยกเว้นวันจันทร์และวันหยุดราชการ ค่าเข้าชมสำหรับผู้ใหญ่ 30 บาท เด็กเข้าฟรี "
+
+
+def test_a_thai_text_is_cut_between_its_phrases_and_by_its_words():
+    spans = cut((THAI * 20).strip(), "th", 60, 8)
+    assert len(spans) > 5
+    assert all(20 <= span.words <= 60 for span in spans)
+    assert sentences_of(THAI, "th")[0] == "ห้องสมุดเปิดเวลาเก้าโมงเช้าทุกวัน"
+
+
+@pytest.mark.parametrize(
+    "text", ["图书馆在上午九点开放，周一关闭" * 40, THAI.replace(" ", "") * 20], ids=["Chinese", "Thai"]
+)
+def test_a_sentence_without_blanks_is_cut_between_words(text):
+    spans = cut(text, "zh", 30, 1)
+    assert max(span.words for span in spans) == 30
+    assert "".join(text[span.start : span.end] for span in spans) == text

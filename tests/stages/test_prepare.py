@@ -73,7 +73,7 @@ def test_every_reason_for_leaving_a_text_out_comes_once():
     assert sorted(out.select("item", "item_id", "reason", "detail").rows()) == [
         ("document", "d1", "empty", ""),
         ("passage", "d2", "too_short", ""),
-        ("passage", "d3", "wrong_language", ""),
+        ("passage", "d3", "wrong_language", "taken for en (1.00)"),
         ("passage", "d4", "few_letters", ""),
         ("passage", "d5", "repetitive", ""),
         ("passage", "d6", "exact_duplicate", "d0"),
@@ -106,7 +106,7 @@ def test_a_declared_language_holds_only_if_it_is_wanted():
 
 @pytest.mark.parametrize(("body", "kept"), [("उत्तर में पहाड़ हैं और दक्षिण में समुद्र है जहाँ मछुआरे रहते हैं।", "hi"), (MILL, "it")])
 def test_vowel_signs_count_as_letters(body, kept):
-    frame = documents(body).with_columns(body=pl.lit(body), words=pl.lit(14))
+    frame = documents(body).with_columns(body=pl.lit(body), words=pl.lit(14), said=pl.lit(None, dtype=pl.String))
     passages, _ = judge(frame, params(languages=["it", "hi"], min_letters=0.8))
     assert passages["language"].to_list() == [kept]
 
@@ -300,3 +300,20 @@ def test_a_passage_in_more_places_than_max_copies_is_boilerplate_and_joins_no_do
     assert kept["body"].to_list() == own
     assert kept["group_id"].n_unique() == 3
     assert out["reason"].to_list() == ["boilerplate"] * 3
+
+
+def test_the_owners_word_on_the_language_outweighs_the_detector():
+    technical = "Rete LAN: 192.168.1.1; gateway 192.168.1.254; DNS primario 8.8.8.8; DHCP attivo; porta 443 aperta."
+    made = params(min_letters=0.1)
+    for said, kept in ((None, 0), ("it", 1), ("it-IT", 1), ("de", 0)):
+        given = documents(technical, languages=[said])
+        passages, out, _ = make_passages(clean_documents(given, ["it"]), made)
+        assert passages.height == kept, said
+        assert kept or out["reason"].to_list() == ["wrong_language"]
+
+
+def test_a_reject_says_what_its_text_was_taken_for():
+    longer = f"{ENGLISH} On Sundays it stays closed, and nobody answers the telephone."
+    given = documents(ENGLISH, longer, MILL, languages=[None, "it", "de"])
+    _, out, _ = make_passages(clean_documents(given, ["it"]), params())
+    assert out["detail"].to_list() == ["taken for en (1.00)", "taken for en (1.00), declared it", "declared de"]

@@ -1,0 +1,42 @@
+"""Rows of the sheets of a spreadsheet (.xlsx, .ods, .xls), read by calamine; formulas count as their last value."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from python_calamine import CalamineError, CalamineWorkbook
+
+from nestling.corpus.rejects import Reject
+from nestling.corpus.rows import Row
+
+
+def read_spreadsheet(path: Path, name: str, needs: Sequence[str]) -> Iterator[Row | Reject]:
+    """Yield the rows of every sheet whose first row that is not empty names the columns.
+
+    Args:
+        path: the file.
+        name: what it is called in places and rejects.
+        needs: columns without which a sheet is left out.
+    """
+    try:
+        book = CalamineWorkbook.from_path(path)
+        sheets = [
+            (sheet, book.get_sheet_by_name(sheet).to_python(skip_empty_area=False)) for sheet in book.sheet_names
+        ]
+    except CalamineError as error:
+        yield Reject("file", name, "unreadable", f"{type(error).__name__}: {error}")
+        return
+    for sheet, rows in sheets:
+        yield from _sheet(rows, f"{name}:{sheet}", needs)
+
+
+def _sheet(rows: list[list[object]], place: str, needs: Sequence[str]) -> Iterator[Row | Reject]:
+    filled = [(number, row) for number, row in enumerate(rows, 1) if any(value != "" for value in row)]
+    if not filled:
+        return
+    header = [str(value).strip().lower() for value in filled[0][1]]
+    if absent := [column for column in needs if column not in header]:
+        shown = ", ".join(repr(value) for value in filled[0][1][:10])
+        yield Reject("sheet", place, "unreadable", f"no column {', '.join(absent)}; the header is {shown}")
+        return
+    for number, row in filled[1:]:
+        yield Row(f"{place}:{number}", {key: value for key, value in zip(header, row, strict=False) if key})
