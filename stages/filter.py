@@ -1,7 +1,8 @@
 """Round trip: keep the queries whose own passage the current encoder finds; rank and score stay on the row.
 
 The idea is Promptagator's consistency filter (Dai et al. 2022). Origins that are trusted, queries that people wrote,
-are ranked but not dropped for their rank: what the encoder cannot find yet is what it has to learn.
+are ranked but not dropped for their rank: what the encoder cannot find yet is what it has to learn. Dev and test
+queries pass no gate but that of repeats: what is measured on is not chosen by the encoder that is measured.
 
 Reads   data/prepared/passages.parquet (Passage), data/generated/queries.parquet (Query),
         data/generated/answerable.parquet (Answerable), the current encoder's folder
@@ -56,15 +57,17 @@ def rank_own(
 
 
 def judge(ranked: pl.DataFrame, params: FilterParams) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Split queries into found and lost; of the same words a trusted one stays, else the best ranked."""
+    """Split queries into found and lost; of the same words a trusted one stays, then a held-out one, then the best."""
     size = pl.col("text").str.split(" ").list.len()
     same = pl.col("text").map_elements(lambda text: " ".join(words(text)) or text, return_dtype=pl.String)
     trusted = pl.col("origin").is_in(params.trusted_origins)
+    held_out = pl.col("split") != "train"
+    by_rank = pl.when(held_out).then(0).otherwise("rank")
     kept, lost = sieve(
-        ranked.sort(~trusted, "rank", "query_id"),
+        ranked.sort(~trusted, pl.col("split").to_physical() * -1.0, by_rank, "query_id"),
         {
-            "not_found": (pl.col("rank") <= params.max_rank) | trusted,
-            "copied": (pl.col("copied") <= params.max_copied) | (size < params.copied_from_words),
+            "not_found": (pl.col("rank") <= params.max_rank) | trusted | held_out,
+            "copied": (pl.col("copied") <= params.max_copied) | (size < params.copied_from_words) | held_out,
         },
     )
     found, doubled = sieve(kept, {"duplicate": same.is_first_distinct()})

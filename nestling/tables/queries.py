@@ -21,6 +21,8 @@ class Answerable(dy.Schema):
 
     query_id = dy.String(primary_key=True)
     passage_id = dy.String(primary_key=True)
+    document_id = dy.String(primary_key=True)  # that the query names; of one made from a passage, the passage's
+    origin = dy.String()  # of who says so; recorded where a person and a model ask the same
 
 
 class Judged(dy.Schema):

@@ -10,7 +10,7 @@ import yaml
 from nestling.errors import UserError
 from nestling.retrieval.embeddings import EncodeParams, Encoder
 from nestling.retrieval.encoders import StaticParams, make_encoder, save_encoder
-from nestling.tables.corpus import Passage
+from nestling.tables.corpus import SPLITS, Passage
 from nestling.tables.io import check, empty, read_table, write_table
 from nestling.tables.queries import Answerable, FoundQuery, LostQuery, Query
 from stages.filter import FilterParams, judge, main, rank_own
@@ -69,6 +69,21 @@ def test_a_query_stays_up_to_the_rank(rank, reason):
 def test_trusted_origins_stay_whatever_their_rank():
     assert judged(("mulino", "recorded", 900, 0.0), ("barca", "x", 900, 0.0)) == ["", "not_found"]
     assert judged(("mulino", "recorded", 900, 0.0), trusted_origins=[]) == ["not_found"]
+
+
+@pytest.mark.parametrize("split", ["dev", "test"])
+def test_held_out_queries_stay_whatever_their_rank_and_wording(split):
+    rows = ranked(("mulino", "x", 900, 0.0), ("il mulino macina", "x", 1, 1.0))
+    found, lost = judge(rows.with_columns(split=pl.lit(split, pl.Enum(SPLITS))), params())
+    assert (found.height, lost.height) == (2, 0)
+
+
+@pytest.mark.parametrize("ranks", [(1, 900), (900, 1)])
+def test_which_held_out_query_of_the_same_words_stays_is_not_asked_of_the_encoder(ranks):
+    rows = ranked(*(("mulino", "x", rank, 0.0) for rank in (*ranks, 1)))
+    split = pl.Series("split", ["dev", "dev", "train"], dtype=pl.Enum(SPLITS))
+    found, _ = judge(rows.with_columns(split), params())
+    assert found["query_id"].to_list() == [f"{0:020x}"]
 
 
 @pytest.mark.parametrize("rank", [1, 900])
@@ -130,7 +145,9 @@ def queries(*texts):
 
 def answers(*rows):
     return pl.DataFrame(
-        [(f"{number:020x}", name) for number, name in rows], schema=empty(Answerable).schema, orient="row"
+        [(f"{number:020x}", name, name, "recorded") for number, name in rows],
+        schema=empty(Answerable).schema,
+        orient="row",
     )
 
 
