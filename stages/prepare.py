@@ -1,7 +1,7 @@
-"""Turn a set into clean passages without duplicates, split by group, and bring queries, pairs and suites into tables.
+"""Turn a set into clean passages without copies, split by group, and bring queries, pairs and suites into tables.
 
 Reads   data/raw/<set>/, and data/splits/<set>.jsonl of before
-Writes  data/prepared/passages.parquet (Passage), places.parquet (Place),
+Writes  data/prepared/passages.parquet (Passage), near.parquet (NearDuplicate), places.parquet (Place),
         recorded.parquet (RecordedQuery), pairs.parquet (SentencePair),
         rejected.parquet (Rejected), data/suites/{documents,queries,qrels,pairs}.parquet (Suite...),
         data/splits/<set>.jsonl (what was ever held out), reports/prepare.json
@@ -18,7 +18,7 @@ from pydantic import Field, PositiveInt
 
 from nestling.cli import run, say
 from nestling.corpus.cleaning import clean, one_line, words
-from nestling.corpus.duplicates import groups, near_duplicates
+from nestling.corpus.duplicates import clusters, groups
 from nestling.corpus.ids import content_id
 from nestling.corpus.language import best_language
 from nestling.corpus.passages import cut, with_title
@@ -41,6 +41,7 @@ from nestling.corpus.splits import (
 from nestling.errors import UserError
 from nestling.params import StageParams
 from nestling.tables.corpus import (
+    NearDuplicate,
     Passage,
     Place,
     RecordedQuery,
@@ -140,32 +141,31 @@ def _distinct(text: str) -> float:
 
 
 def drop_duplicates(passages: pl.DataFrame, threshold: float, max_copies: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Keep the first of exact and near duplicates; documents that share one get the same `group_id`.
+    """Keep the first of exact copies; documents that share a text, or nearly, get the same `group_id`.
 
-    What stands in more than `max_copies` places, a footer or a notice, is boilerplate: none of it is kept, and it
-    joins no documents, or half of a web corpus would be one group.
+    Near duplicates stay, since the opening hours of Roma do not answer who asks for Milano's; they get the same
+    `cluster`. What stands in more than `max_copies` places, a footer or a notice, is boilerplate: none of it is kept,
+    and it joins no documents, or half of a web corpus would be one group.
     """
     texts = passages["body"].to_list()
     keys = [" ".join(words(text)) or text for text in texts]
     # one's title may be another's first line: then the whole texts are alike
     exact = groups(len(texts), [*enumerate(_first_alike(keys)), *enumerate(_first_alike(passages["text"]))])
-    unique = [place for place, original in enumerate(exact) if place == original]
-    pairs = near_duplicates([texts[place] for place in unique], threshold)
-    near = groups(len(unique), [(pair.left, pair.right) for pair in pairs])
-    nearest = {place: unique[leader] for place, leader in zip(unique, near, strict=True)}
-    original = [nearest[leader] for leader in exact]
     copies = Counter(exact)
     common = [copies[first] > max_copies for first in exact]
+    unique = [place for place, first in enumerate(exact) if place == first and not common[place]]
+    near = clusters([texts[place] for place in unique], threshold)
+    nearest = {place: unique[leader] for place, leader in zip(unique, near, strict=True)}
+    cluster = [nearest.get(first, first) for first in exact]
     marked = passages.with_columns(
         common=pl.Series(common, dtype=pl.Boolean),
-        group_id=pl.Series(_document_groups(passages["document_id"].to_list(), original, common), dtype=pl.String),
-        duplicate_of=pl.Series([passages["document_id"][place] for place in original], dtype=pl.String),
-        kept_text=pl.Series([passages["text"][place] for place in original], dtype=pl.String),
+        cluster=pl.Series(cluster, dtype=pl.Int64),
+        group_id=pl.Series(_document_groups(passages["document_id"].to_list(), cluster, common), dtype=pl.String),
+        duplicate_of=pl.Series([passages["document_id"][place] for place in exact], dtype=pl.String),
+        kept_text=pl.Series([passages["text"][place] for place in exact], dtype=pl.String),
         exact=pl.Series(exact, dtype=pl.Int64) == pl.int_range(passages.height, eager=True),
-        kept=pl.Series(original, dtype=pl.Int64) == pl.int_range(passages.height, eager=True),
     )
-    rules = {"boilerplate": ~pl.col("common"), "exact_duplicate": pl.col("exact"), "near_duplicate": pl.col("kept")}
-    return sieve(marked, rules)
+    return sieve(marked, {"boilerplate": ~pl.col("common"), "exact_duplicate": pl.col("exact")})
 
 
 def _first_alike(texts: Iterable[str]) -> list[int]:
@@ -173,10 +173,10 @@ def _first_alike(texts: Iterable[str]) -> list[int]:
     return [first.setdefault(text, place) for place, text in enumerate(texts)]
 
 
-def _document_groups(document_ids: list[str], original: list[int], common: list[bool]) -> list[str]:
+def _document_groups(document_ids: list[str], cluster: list[int], common: list[bool]) -> list[str]:
     names = sorted(set(document_ids))
     place = {name: number for number, name in enumerate(names)}
-    shared = ((row, first) for row, first in enumerate(original) if not common[row])
+    shared = ((row, first) for row, first in enumerate(cluster) if not common[row])
     links = [(place[document_ids[row]], place[document_ids[first]]) for row, first in shared]
     leaders = groups(len(names), links)
     return [names[leaders[place[name]]] for name in document_ids]
@@ -187,7 +187,7 @@ class Made:
     """What documents or pairs became.
 
     Attributes:
-        kept: Passage or SentencePair rows.
+        kept: Passage rows with `near_id`, or SentencePair rows.
         left_out: Rejected rows.
         members: of the groups that stand in one split each, with their splits.
         ledger: of what was ever held out, with what is now.
@@ -212,7 +212,7 @@ def make_passages(documents: pl.DataFrame, ledger: pl.DataFrame, params: Prepare
     passages = unique.with_columns(
         passage_id=pl.col("text").map_elements(content_id, return_dtype=pl.String),
         split=pl.col("group_id").replace_strict(splits, return_dtype=pl.Enum(["train", "dev", "test"])),
-    )
+    ).with_columns(near_id=pl.col("passage_id").min().over("cluster"))
     left_out = pl.concat(
         [
             rejected(blank, "document", "document_id"),
@@ -326,6 +326,13 @@ def suite_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def write_passages(passages: pl.DataFrame, places: pl.DataFrame) -> None:
+    """Write the passages, which of them nearly repeat others, and where their text stands."""
+    write_table(passages, OUT / "passages.parquet", Passage)
+    write_table(passages.filter(pl.len().over("near_id") > 1), OUT / "near.parquet", NearDuplicate)
+    write_table(places, OUT / "places.parquet", Place)
+
+
 def write_suites(suites: Suites, documents: pl.DataFrame, params: PrepareParams) -> None:
     """Write the evaluation suites."""
     write_table(suite_documents(suites, documents, params), SUITES / "documents.parquet", SuiteDocument)
@@ -341,6 +348,7 @@ def count(documents: int, made: Made, graded: Made, left_out: pl.DataFrame) -> d
         "documents": documents,
         "passages": dict(sorted(passages["split"].cast(pl.String).value_counts().iter_rows())),
         "words_per_passage": round(passages["body"].str.split(" ").list.len().mean() or 0.0, 1),  # type: ignore[arg-type]
+        "near_duplicates": passages.filter(pl.len().over("near_id") > 1).height,
         "groups": {"number": len(made.splits), "largest_share": round(largest_share(made.members), 4)},
         "languages": dict(sorted(passages["language"].value_counts().iter_rows())),
         "pairs": dict(sorted(pairs["split"].cast(pl.String).value_counts().iter_rows())),
@@ -374,8 +382,7 @@ def main() -> None:
         why = ", ".join(f"{number} {reason}" for reason, number in reasons(left_out).items())
         raise UserError(f"{folder} leaves no passage ({why}): check shared.languages and the section prepare")
 
-    write_table(made.kept, OUT / "passages.parquet", Passage)
-    write_table(places, OUT / "places.parquet", Place)
+    write_passages(made.kept, places)
     write_table(recorded, OUT / "recorded.parquet", RecordedQuery)
     write_table(pairs.kept, OUT / "pairs.parquet", SentencePair)
     write_table(left_out.sort(pl.all()), OUT / "rejected.parquet", Rejected)

@@ -67,10 +67,7 @@ def prepared(*texts, titles=None, **changes):
 
 
 def test_every_reason_for_leaving_a_text_out_comes_once():
-    near = MILL.replace("valle", "pianura")
-    passages, out = prepared(
-        MILL, "\x00 \x07", "Troppo corto.", ENGLISH, NUMBERS, CHANT, MILL.upper(), near, max_words=200
-    )
+    passages, out = prepared(MILL, "\x00 \x07", "Troppo corto.", ENGLISH, NUMBERS, CHANT, MILL.upper(), max_words=200)
     assert passages["document_id"].to_list() == ["d0"]
     assert sorted(out.select("item", "item_id", "reason", "detail").rows()) == [
         ("document", "d1", "empty", ""),
@@ -79,7 +76,6 @@ def test_every_reason_for_leaving_a_text_out_comes_once():
         ("passage", "d4", "few_letters", ""),
         ("passage", "d5", "repetitive", ""),
         ("passage", "d6", "exact_duplicate", "d0"),
-        ("passage", "d7", "near_duplicate", "d0"),
     ]
 
 
@@ -131,6 +127,27 @@ def test_documents_that_share_a_passage_share_a_group():
     assert out.select("document_id", "group_id", "duplicate_of").rows() == [("c", "b", "b")]
 
 
+ROME = "Lo sportello di Roma riceve il pubblico dal lunedì al venerdì, dalle nove alle dodici e trenta, senza bisogno"
+
+
+def test_pages_of_a_template_stay_each_with_its_own_text_in_one_split_and_one_cluster():
+    cities = [ROME.replace("Roma", city) for city in ("Roma", "Milano", "Torino")]
+    passages, out = prepared(*cities, MILL, BOAT, BREAD, titles=["Orari"] * 3 + [""] * 3)
+    assert out.is_empty()
+    assert passages["text"].to_list() == [*(f"Orari\n{text}" for text in cities), MILL, BOAT, BREAD]
+    assert passages[:3]["split"].n_unique() == passages[:3]["group_id"].n_unique() == 1
+    made, _ = make_passages(clean_documents(documents(*cities, MILL), ["it"]), NOTHING, params())
+    assert made.kept["near_id"].to_list() == [min(made.kept[:3]["passage_id"])] * 3 + [made.kept["passage_id"][3]]
+
+
+def test_near_duplicates_of_boilerplate_are_no_copies_of_it():
+    notice = "Il comune informa i cittadini che tutti i diritti su questi testi sono riservati per legge"
+    passages, out = prepared(notice, notice.upper(), notice.title(), f"{notice} dal 1999", MILL, max_copies=2)
+    assert passages["document_id"].to_list() == ["d3", "d4"]
+    assert out["reason"].to_list() == ["boilerplate"] * 3
+    assert passages["group_id"].n_unique() == 2
+
+
 bodies = st.sampled_from([MILL, MILL.replace("valle", "costa"), BOAT, BOAT.upper(), BREAD, ENGLISH, NUMBERS])
 
 
@@ -144,6 +161,7 @@ def test_no_document_and_no_duplicate_straddles_two_groups(rows):
     assert every.group_by("document_id").agg(pl.col("group_id").n_unique())["group_id"].max() in (None, 1)
     group = dict(every.select("document_id", "group_id").rows())
     assert all(group[row["duplicate_of"]] == row["group_id"] for row in every.iter_rows(named=True))
+    assert every.group_by("cluster").agg(pl.col("group_id").n_unique())["group_id"].max() in (None, 1)
 
 
 def animals(words):
