@@ -1,6 +1,7 @@
 """Build retrieval and STS training sets of matched size, keep evaluation text out of them, and hold out a test suite.
 
 Reads   data/prepared/passages.parquet (Passage), data/generated/{queries,answerable}.parquet (Query, Answerable),
+        data/filtered/answerable.parquet,
         data/curated/{queries,positives,negatives,pairs}.parquet,
         data/suites/{documents,queries,pairs}.parquet (SuiteDocument, SuiteQuery, SuitePair)
 Writes  data/balanced/{retrieval,sts}/{train,dev}.parquet (RetrievalRow, StsRow) and their data card README.md,
@@ -58,7 +59,10 @@ class Gated:
 def retrieval_rows(
     queries: pl.DataFrame, positives: pl.DataFrame, negatives: pl.DataFrame, passages: pl.DataFrame
 ) -> pl.DataFrame:
-    """Return one row a query and positive, with the query's negatives, nearest first; copy 0."""
+    """Return one row a query and positive, with the query's negatives, nearest first; copy 0.
+
+    `answer_ids` are all its positives: what else may answer is added by `with_answers`.
+    """
     texts = passages.select("passage_id", "text", passage_split="split")
     listed = (
         negatives.join(texts, on="passage_id", maintain_order="left")
@@ -80,9 +84,33 @@ def retrieval_rows(
             pl.col("negatives").fill_null(nothing),
             pl.col("negative_ids").fill_null(nothing),
             positive_id="passage_id",
+            answer_ids=pl.col("passage_id").implode().over("query_id"),
             copy=pl.lit(0, dtype=pl.UInt32),
         )
     )
+
+
+def with_answers(
+    rows: pl.DataFrame, curated: pl.DataFrame, queries: pl.DataFrame, answerable: pl.DataFrame
+) -> pl.DataFrame:
+    """Return the rows, `answer_ids` with whatever else may answer: no passage of a named document is a negative.
+
+    Args:
+        rows: as `retrieval_rows` gives them.
+        curated: CuratedQuery rows; what may answer a query may answer its better wording.
+        queries: Query rows as they were generated.
+        answerable: Answerable rows.
+    """
+    wordings = curated.select("query_id", text=pl.coalesce("rewritten_from", "text"))
+    told = (
+        wordings.join(queries.select("text", old_id="query_id"), on="text", maintain_order="left_right")
+        .join(answerable.select("passage_id", old_id="query_id"), on="old_id", maintain_order="left_right")
+        .group_by("query_id", maintain_order=True)
+        .agg(told="passage_id")
+    )
+    known = rows.join(told, on="query_id", how="left", maintain_order="left")
+    both = pl.concat_list("answer_ids", pl.col("told").fill_null(pl.lit([], dtype=pl.List(pl.String))))
+    return known.with_columns(answer_ids=both.list.unique().list.sort()).drop("told")
 
 
 def resized(rows: pl.DataFrame, size: int, seed: int) -> pl.DataFrame:
@@ -224,17 +252,20 @@ def counted(rows: pl.DataFrame, dev: pl.DataFrame, keys: list[str]) -> dict[str,
 def main() -> None:
     params = BalanceParams.load()
     passages = read_table("data/prepared/passages.parquet", Passage)
-    rows = retrieval_rows(
-        read_table("data/curated/queries.parquet", CuratedQuery),
+    curated = read_table("data/curated/queries.parquet", CuratedQuery)
+    asked = read_table("data/generated/queries.parquet", Query)
+    labelled = retrieval_rows(
+        curated,
         read_table("data/curated/positives.parquet", Positive),
         read_table("data/curated/negatives.parquet", Negative),
         passages,
     )
+    rows = with_answers(labelled, curated, asked, read_table("data/filtered/answerable.parquet", Answerable))
     split = {name: rows.filter(pl.col("split") == name) for name in ("train", "dev")}
     graded = read_table("data/curated/pairs.parquet", SentencePair).with_columns(copy=pl.lit(0, dtype=pl.UInt32))
     pairs = {name: graded.filter(pl.col("split") == name) for name in ("train", "dev")}
     held = hold_out(
-        read_table("data/generated/queries.parquet", Query),
+        asked,
         read_table("data/generated/answerable.parquet", Answerable),
         passages,
         params.heldout,

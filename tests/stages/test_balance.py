@@ -15,7 +15,7 @@ from nestling.tables.io import empty, read_table, write_table
 from nestling.tables.queries import Answerable, Query
 from nestling.tables.review import CuratedQuery, Negative, Positive
 from nestling.tables.training import RetrievalRow, StsRow
-from stages.balance import LEAKS, BalanceParams, main, matched_sizes, resized, retrieval_rows, weighted
+from stages.balance import LEAKS, BalanceParams, main, matched_sizes, resized, retrieval_rows, weighted, with_answers
 
 SETTINGS = {
     "origins": {"recorded": 2.0},
@@ -106,6 +106,15 @@ def test_a_row_a_positive_with_the_querys_negatives_nearest_first():
     ]
 
 
+def test_a_row_names_all_that_may_answer_its_query_in_whatever_wording_it_came():
+    asked = pl.DataFrame({"query_id": ["q", "q2"], "text": ["chi", "chi?"]})
+    answerable = pl.DataFrame({"query_id": ["q", "q", "other"], "passage_id": ["a", "c", "d"]})
+    rows = pl.DataFrame({"query_id": ["new", "new", "q2"], "answer_ids": [["a", "b"], ["a", "b"], ["e"]]})
+    curated = pl.DataFrame({"query_id": ["new", "q2"], "text": ["chi mai", "chi?"], "rewritten_from": ["chi", None]})
+    found = with_answers(rows, curated, asked, answerable)
+    assert found["answer_ids"].to_list() == [["a", "b", "c"], ["a", "b", "c"], ["e"]]
+
+
 @pytest.mark.parametrize(
     ("asked", "passage", "row"),
     [("train", "train", "train"), ("train", "dev", None), ("train", "test", None), ("dev", "train", "dev")],
@@ -122,6 +131,7 @@ def write_curated():
     both = pl.DataFrame({"query_id": NAMES, "passage_id": NAMES, "split": split, "document_id": WORDS})
     told = both.with_columns(language=pl.lit("it"), origin=pl.lit("recorded"), kind=pl.lit("recorded"))
     write_table(told, "data/generated/answerable.parquet", Answerable)
+    write_table(told, "data/filtered/answerable.parquet", Answerable)
     asked = told.with_columns(text=pl.Series(QUESTIONS), rewritten_from=pl.lit(None, dtype=pl.String))
     write_table(asked, "data/generated/queries.parquet", Query)
     write_table(asked, "data/curated/queries.parquet", CuratedQuery)
