@@ -16,7 +16,7 @@ def retrieval_examples(rows: pl.DataFrame, negatives: int, seed: int) -> Dataset
     columns: dict[str, list[str]] = {"anchor": rows["anchor"].to_list(), "positive": rows["positive"].to_list()}
     pool = rows.select("positive_id", "positive").unique("positive_id", maintain_order=True)
     pool_ids, pool_texts = pool["positive_id"].to_list(), pool["positive"].to_list()
-    own = dict(rows.group_by("query_id").agg(pl.col("positive_id").unique()).iter_rows())
+    own = dict(rows.group_by("query_id").agg(pl.col("answer_ids").explode().unique()).iter_rows())
     draw = random.Random(seed)
     filled: list[list[str]] = []
     for query, copy, texts, names in rows.select("query_id", "copy", "negatives", "negative_ids").iter_rows():

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from nestling.training.examples import retrieval_examples, sts_examples
 
 
-def row(query, positive, negatives, copy=0):
+def row(query, positive, negatives, copy=0, answers=()):
     return {
         "query_id": query,
         "positive_id": positive,
@@ -16,6 +16,7 @@ def row(query, positive, negatives, copy=0):
         "positive": f"text {positive}",
         "negatives": [f"text {name}" for name in negatives],
         "negative_ids": negatives,
+        "answer_ids": [positive, *answers],
     }
 
 
@@ -89,3 +90,9 @@ def test_sentence_pairs_keep_their_order_and_scores(scores):
     found = sts_examples(rows.with_columns(score=pl.Series(scores)))
     assert found.column_names == ["sentence1", "sentence2", "score"]
     assert found[1] == {"sentence1": "b", "sentence2": "d", "score": 1.0}
+
+
+def test_no_passage_that_may_answer_fills_up_for_a_negative():
+    rows = frame(*(row(f"q{n}", name, [], answers="ab" if n == 0 else "") for n, name in enumerate("abc")))
+    for seed in range(10):
+        assert retrieval_examples(rows, 1, seed)["negative_1"][0] == "text c"

@@ -45,8 +45,9 @@ ROWS = pl.DataFrame(
         "positive": TEXTS,
         "negatives": [[]] * 24,
         "negative_ids": [[]] * 24,
+        "answer_ids": [[f"p{n}"] for n in range(24)],
     },
-    schema_overrides={"negatives": pl.List(pl.String), "negative_ids": pl.List(pl.String)},
+    schema_overrides={name: pl.List(pl.String) for name in ("negatives", "negative_ids", "answer_ids")},
 )
 PAIRS = pl.DataFrame(
     {"sentence1": TEXTS[:10], "sentence2": TEXTS[10:20], "score": [number / 9 for number in range(10)]}

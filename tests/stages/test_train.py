@@ -55,7 +55,10 @@ def write_params(folder, **changes):
 
 
 def retrieval(numbers):
-    rows = [(f"q{n}", f"{n:020x}", 0, "recorded", " ".join(TEXTS[n].split()[:3]), TEXTS[n], [], []) for n in numbers]
+    rows = [
+        (f"q{n}", f"{n:020x}", 0, "recorded", " ".join(TEXTS[n].split()[:3]), TEXTS[n], [], [], [f"{n:020x}"])
+        for n in numbers
+    ]
     return pl.DataFrame(rows, schema=empty(RetrievalRow).schema, orient="row")
 
 
