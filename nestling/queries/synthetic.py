@@ -157,9 +157,9 @@ def _gate(replies: Queries, passages: pl.DataFrame, params: LlmParams) -> tuple[
         for position, (kind, text) in enumerate(queries)
     ]
     rows = pl.DataFrame(answers, schema=ROWS, orient="row")
-    refers = {code: load_template(code).refers_to_text for code in passages["language"].unique()}
+    templates = {code: load_template(code) for code in passages["language"].unique()}
     bounds = {str(kind): (of_kind.min_words, of_kind.max_words) for kind, of_kind in params.writing.kinds.items()}
-    kept, stopped = gate(rows, passages, refers, bounds, params.gates)
+    kept, stopped = gate(rows, passages, templates, bounds, params.gates)
     return kept, _rejected(stopped)
 
 
