@@ -21,7 +21,7 @@ from nestling.corpus.passages import body_of
 from nestling.llm.journal import Journal, take_in, write_artifact
 from nestling.params import StageParams, Strict
 from nestling.queries.extractive import ExtractiveParams, Extractor, Source
-from nestling.queries.synthetic import LlmParams, Synthetic, synthesise
+from nestling.queries.synthetic import LlmParams, Synthetic, check_answered, synthesise
 from nestling.tables.corpus import Passage, Place, RecordedQuery, Rejected
 from nestling.tables.io import empty, read_table, write_json, write_table
 from nestling.tables.queries import Answerable, Judged, Query
@@ -170,13 +170,15 @@ def main() -> None:
         write_artifact(journal, made.synthetic.used if made.synthetic else (), RESPONSES)
     rows, out = tidy(made.rows, passages, params)
     queries = rows.unique("query_id", keep="first", maintain_order=True)
+    by_llm = made.synthetic.left_out if made.synthetic else empty(Rejected)
+    left_out = pl.concat([rejected(out, "query", "query_id", detail="document_id"), by_llm]).sort(pl.all())
+    write_table(left_out, OUT / "rejected.parquet", Rejected)  # first: it says why, should nothing be left
+    if made.synthetic:
+        check_answered(made.synthetic)
     write_table(queries, OUT / "queries.parquet", Query)
     answers = rows.unique(list(Answerable.primary_key()), keep="first", maintain_order=True)
     write_table(answers, OUT / "answerable.parquet", Answerable)
     write_table(made.synthetic.judged if made.synthetic else empty(Judged), OUT / "judged.parquet", Judged)
-    by_llm = made.synthetic.left_out if made.synthetic else empty(Rejected)
-    left_out = pl.concat([rejected(out, "query", "query_id", detail="document_id"), by_llm]).sort(pl.all())
-    write_table(left_out, OUT / "rejected.parquet", Rejected)
     told = report(queries, rows, left_out, made)
     write_json(told, "reports/generate.json")
     say(f"generate: {queries.height} queries for {rows['passage_id'].n_unique()} passages {told['queries']}")

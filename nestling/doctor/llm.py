@@ -2,6 +2,7 @@
 
 import os
 
+from nestling.doctor.context import context_problem
 from nestling.doctor.facts import BREAKS_IT, CPU_VLLM, JUDGE, Facts, at
 from nestling.doctor.findings import LLM_KEY, Finding, gib, lack
 from nestling.doctor.models import llm_weights
@@ -69,6 +70,8 @@ def _loaded(facts: Facts, where: str, engine: str) -> Finding:
     as_stored = at(facts.params, f"{engine}.quantization", "none") == "none"  # else it is cut down while it is loaded
     if weights.size > room and weights.here and as_stored:
         return lack(f"{told}, but room for {gib(room)}", "a smaller or quantised model, or a server that has it")
+    if weights.folder and (problem := context_problem(facts, weights.folder, where, engine)):
+        return problem
     return Finding("ok", f"{told}, room for {gib(room)}")
 
 
@@ -91,6 +94,8 @@ def _served(facts: Facts, where: str, model: str) -> Finding:
     url, served_as = (at(facts.params, f"{where}.backend.{name}") for name in ("url", "served_as"))
     key, address, wanted = os.environ.get(LLM_KEY, ""), shown(url), served_as or model
     told = f"{LLM_KEY} is {'set' if key else 'not set'}"
+    if not at(facts.params, f"{where}.model.revision").strip():
+        return lack(f"{where}.model.revision is empty", "write the model's version, or today's date, into it")
     said, models = get(f"{url.rstrip('/')}/models", {"Authorization": f"Bearer {key}"} if key else {})
     if said in ("HTTP 401", "HTTP 403"):
         return lack(f"{address} turns us away ({said}); {told}", f"export {LLM_KEY}=<a key of this server>")

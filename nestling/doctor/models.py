@@ -11,26 +11,37 @@ import httpx2
 from nestling.doctor.findings import Finding, lack
 from nestling.doctor.network import LATE, PATIENCE, patiently
 from nestling.errors import UserError
-from nestling.llm.weights import needed_bytes
+from nestling.llm.weights import FROM_GGUF, GGUF, is_gguf, needed_bytes
 
-_COMMIT = re.compile(r"[0-9a-f]{40}")
+_COMMIT, _FINGERPRINT = re.compile(r"[0-9a-f]{40}"), re.compile(r"[0-9a-f]{64}")
 _HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w.-]+")  # of an LLM; what else stands in its place is a folder
 
 
 @dataclass(frozen=True)
 class Weights:
-    """A model's weights: their bytes, where they are, and whether that is on this machine."""
+    """A model's weights: their bytes, and where they are."""
 
     size: int
     where: str = "in the folder"
-    here: bool = True
+    folder: Path | None = None  # None where it is on the hub only
+
+    @property
+    def here(self) -> bool:
+        """Whether it is on this machine."""
+        return self.folder is not None
 
 
 def llm_weights(model: str, revision: str, dtype: str) -> Weights | Finding:
     """Return the weights of an LLM, or what is missing; a folder's fingerprint, which takes long, is not compared."""
+    if is_gguf(model):
+        return lack(f"{model} {GGUF}", FROM_GGUF)
     folder, dtype = Path(model).expanduser(), "float32" if dtype == "float32" else "auto"
-    local = folder.is_dir() or len(revision) == 64 or not _HUB_NAME.fullmatch(model)
-    return in_folder(folder, dtype) if local else on_hub(model, revision, dtype)
+    if not (folder.is_dir() or len(revision) == 64 or not _HUB_NAME.fullmatch(model)):
+        return on_hub(model, revision, dtype)
+    weights = in_folder(folder, dtype)
+    if isinstance(weights, Weights) and not _FINGERPRINT.fullmatch(revision):
+        return lack(f"{model}: revision is {revision!r}, no fingerprint", "the first `dvc repro` says what to write")
+    return weights
 
 
 def in_folder(folder: Path, dtype: str = "") -> Weights | Finding:
@@ -45,7 +56,8 @@ def in_folder(folder: Path, dtype: str = "") -> Weights | Finding:
         if dtype and not _can_chat(folder):
             way_out = "choose a model that was taught to chat (instruct, chat, it)"
             return lack(f"{folder} holds no chat template", way_out)
-        return Weights(needed_bytes(folder, dtype) if dtype else sum(file.stat().st_size for file in files))
+        size = needed_bytes(folder, dtype) if dtype else sum(file.stat().st_size for file in files)
+        return Weights(size, folder=folder)
     except UserError as error:
         return lack(*str(error).rsplit(": ", 1))
     except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
@@ -98,4 +110,4 @@ def _ask_hub(model: str, revision: str) -> Weights | str:
         return "has no *.safetensors of it"
     size = sum(file.size or 0 for file in files if "consolidated" not in file.rfilename)  # the same weights once more
     gated = " (gated: `hf auth login`)" if told.gated else ""
-    return Weights(size, f"on the hub, fetched when needed{gated}", here=False)
+    return Weights(size, f"on the hub, fetched when needed{gated}")

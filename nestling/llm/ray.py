@@ -9,7 +9,7 @@ import re
 import socket
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -54,8 +54,8 @@ class _Batch:
 class RayBackend:
     """Replicas of the vLLM backend, loaded once and fed a batch at a time."""
 
-    def __init__(self, model: ModelParams, params: RayParams) -> None:
-        """Join or start the cluster and load the replicas.
+    def __init__(self, model: ModelParams, params: RayParams, shortest: Sequence[ChatRequest] = ()) -> None:
+        """Join or start the cluster and load the replicas; `shortest` are requests that have to fit.
 
         Raises:
             UserError: Ray is not installed, the cluster cannot be reached or is too small, or a replica cannot load
@@ -70,6 +70,7 @@ class RayBackend:
                 self._ray.remote(_Replica).options(num_gpus=params.gpus, num_cpus=params.cpus).remote,
                 model,
                 params.engine,
+                shortest,
             )
             self._replicas = [self._new() for _ in range(params.replicas)]
             self._load()
@@ -163,8 +164,8 @@ class RayBackend:
 class _Replica:
     """What runs on a worker: a vLLM backend, loaded once."""
 
-    def __init__(self, model: ModelParams, params: VllmParams) -> None:
-        self._backend = VllmBackend(model, params)
+    def __init__(self, model: ModelParams, params: VllmParams, shortest: Sequence[ChatRequest]) -> None:
+        self._backend = VllmBackend(model, params, shortest)
 
     def ready(self) -> bool:
         """Answer once the model is loaded."""

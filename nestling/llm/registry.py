@@ -1,11 +1,12 @@
 """The backends there are: an entry is a params class and the class that it opens."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from nestling.llm.backend import Backend, ModelParams
+from nestling.errors import UserError
+from nestling.llm.backend import Backend, ChatRequest, ModelParams
 from nestling.llm.echo import EchoBackend, EchoParams
 from nestling.llm.ray import RayBackend, RayParams
 from nestling.llm.server import ServerBackend, ServerParams
@@ -13,10 +14,10 @@ from nestling.llm.vllm import VllmBackend, VllmParams
 
 BackendParams = Annotated[EchoParams | VllmParams | ServerParams | RayParams, Field(discriminator="kind")]
 
-_BACKENDS: dict[type, Callable[[ModelParams, Any], Backend]] = {
-    EchoParams: lambda model, params: EchoBackend(),
+_BACKENDS: dict[type, Callable[[ModelParams, Any, Sequence[ChatRequest]], Backend]] = {
+    EchoParams: lambda model, params, shortest: EchoBackend(),
     VllmParams: VllmBackend,
-    ServerParams: ServerBackend,
+    ServerParams: lambda model, params, shortest: ServerBackend(model, params),
     RayParams: RayBackend,
 }
 
@@ -50,10 +51,21 @@ def limits(params: BackendParams) -> str:
     return str((params.engine if isinstance(params, RayParams) else params).max_model_len)
 
 
-def open_backend(model: ModelParams, params: BackendParams) -> Backend:
+def open_backend(model: ModelParams, params: BackendParams, shortest: Sequence[ChatRequest]) -> Backend:
     """Return a backend that is ready to answer, which may take minutes.
 
+    Args:
+        model: that answers.
+        params: of the backend.
+        shortest: requests about an empty passage; where one does not fit the context, nothing is loaded.
+
     Raises:
-        UserError: a library is missing, the model cannot be had or does not fit, the server does not answer.
+        UserError: a library is missing, the model has no revision, cannot be had or does not fit, its context holds
+            no prompt, or the server does not answer.
     """
-    return _BACKENDS[type(params)](model, params)
+    if isinstance(params, ServerParams) and not model.revision.strip():
+        raise UserError(
+            f"generate.llm.model: {model.name} has an empty revision, and the response cache could not tell it from "
+            "the next version of the same name: write its version, or today's date, into revision"
+        )
+    return _BACKENDS[type(params)](model, params, shortest)

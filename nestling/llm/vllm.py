@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -24,6 +24,7 @@ from pydantic import Field, PositiveInt, ValidationError
 
 from nestling.errors import UserError
 from nestling.llm.backend import ChatAnswer, ChatRefusal, ChatRequest, Finish, ModelParams, Outcome
+from nestling.llm.context import check_context, load_tokenizer, tokens_of
 from nestling.llm.weights import check_length, check_memory, free_memory, locate, needed_bytes
 from nestling.params import Strict
 
@@ -66,11 +67,16 @@ class VllmParams(Strict):
 class VllmBackend:
     """An engine of vLLM."""
 
-    def __init__(self, model: ModelParams, params: VllmParams) -> None:
+    def __init__(self, model: ModelParams, params: VllmParams, shortest: Sequence[ChatRequest] = ()) -> None:
         """Load the engine, which takes from seconds to minutes.
 
+        Args:
+            model: to be loaded.
+            params: of the engine.
+            shortest: requests that have to fit; no engine is loaded where one does not.
+
         Raises:
-            UserError: vLLM is missing, the model cannot be had, or vLLM cannot load it.
+            UserError: vLLM is missing, the model cannot be had, its context is too short, or vLLM cannot load it.
         """
         if importlib.util.find_spec("vllm") is None:
             raise UserError(
@@ -79,6 +85,8 @@ class VllmBackend:
             )
         folder = locate(model)
         check_length(folder, params.max_model_len)
+        if shortest:
+            check_context(load_tokenizer(folder), shortest, params.max_model_len)
         self._params = params
         self._serial = itertools.count()
         self._said = tempfile.TemporaryFile("a+b")  # noqa: SIM115 - the engine's processes write to it until they end
@@ -134,24 +142,11 @@ class VllmBackend:
         for _, content in request.messages:
             if found := self._reserved.search(content):
                 return ChatRefusal(request.key, "special_token", f"a text holds {found[0]}")
-        tokens = self._tokens(request)
+        tokens = tokens_of(self._tokenizer, request.messages)
         room = self._params.max_model_len - request.sampling.max_tokens
         if len(tokens) > room:
             return ChatRefusal(request.key, "passage_too_long", f"{len(tokens)} tokens of prompt, room for {room}")
         return tokens
-
-    def _tokens(self, request: ChatRequest) -> list[int]:
-        from jinja2 import TemplateError
-
-        messages = [{"role": role, "content": content} for role, content in request.messages]
-        try:
-            text = self._tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=True, enable_thinking=False
-            )
-        except TemplateError as error:
-            roles = ", ".join(role for role, _ in request.messages)
-            raise UserError(f"the model's chat template refuses {roles} ({error}): choose another model") from None
-        return list(self._tokenizer.encode(text, add_special_tokens=False, verbose=False))
 
     def close(self) -> None:
         """End the engine and free its memory; the second time does nothing."""

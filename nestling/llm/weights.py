@@ -17,9 +17,19 @@ _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
 _FLOATS = ("F64", "F32", "BF16", "F16")
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "auto": 2}  # of a number; an engine left free halves 32 bits
 _LENGTHS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")
+GGUF = "is GGUF, which vLLM does not load"
+FROM_GGUF = "`python -m nestling.llm.gguf FILE FOLDER` makes a folder of it (docs/llm.md)"
 _MEMINFO = Path("/proc/meminfo")
 _LONGEST_HEADER = 100_000_000  # of a safetensors file; the format's own limit
 _GIB = 2**30
+
+
+def is_gguf(name: str) -> bool:
+    """Return whether a model's name is that of a GGUF file or repository, or of a folder with no other weights."""
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return any(folder.glob("*.gguf")) and not any(folder.glob("*.safetensors"))
+    return name.lower().endswith((".gguf", "-gguf"))
 
 
 def locate(model: ModelParams) -> Path:
@@ -29,6 +39,8 @@ def locate(model: ModelParams) -> Path:
         UserError: it cannot be had, is not what was pinned, lacks something, or asks for code of its own.
     """
     folder = Path(model.name).expanduser()
+    if is_gguf(model.name):
+        raise UserError(f"generate.llm.model: {model.name} {GGUF}: {FROM_GGUF}; a server may have it as it is")
     if folder.is_dir():
         found = fingerprint(folder)
         if found != model.revision:

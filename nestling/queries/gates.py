@@ -5,7 +5,7 @@ judge, whether it can be found for the round trip.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 
 import polars as pl
@@ -13,8 +13,10 @@ from pydantic import Field, PositiveInt
 
 from nestling.corpus.cleaning import folded_words
 from nestling.corpus.copying import copied_share
-from nestling.corpus.language import best_language
 from nestling.params import Strict
+from nestling.queries.languages import language_shares
+from nestling.queries.leftovers import Leftovers
+from nestling.queries.templates import Template
 from nestling.tables.sieve import sieve
 
 # special tokens of chats and tokenizers, and tags; also as a model copies them from a prompt, where a blank follows
@@ -33,13 +35,12 @@ _MARKUP = "|".join(
 )
 _WORD = r"\S*\w\S*"  # between blanks: a lone dash or question mark is none
 _WORD_OF_LETTERS = r"\S*\pL\S*"
-_BATCH = 4096  # queries of which lingua says at once how likely each of its languages is
 
 
 class GateParams(Strict):
     """When a query is refused."""
 
-    min_language_share: float = Field(ge=0, le=1)  # probability of the passage's language
+    min_language_share: float = Field(ge=0, le=1)  # probability of the passage's language over the likeliest one's
     language_from_words: PositiveInt  # queries of fewer words with letters are in no language for sure
     max_copied: float = Field(ge=0, le=1)  # longest run of the query's words in the passage, as a share of the query
     copied_from_words: PositiveInt  # queries shorter than this may be copied: a name is a good query
@@ -50,7 +51,7 @@ class GateParams(Strict):
 def gate(
     rows: pl.DataFrame,
     passages: pl.DataFrame,
-    refers: Mapping[str, Sequence[str]],
+    templates: Mapping[str, Template],
     bounds: Mapping[str, tuple[int, int]],
     params: GateParams,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -59,7 +60,7 @@ def gate(
     Args:
         rows: text (cleaned, one line), kind, passage_id, position (in the answer), in any order.
         passages: passage_id, text, language; each passage of `rows` once.
-        refers: by language, regular expressions, whatever the case, of queries that point at the passage as a text.
+        templates: by language, what the model was shown.
         bounds: by kind, the fewest and the most words of a query.
         params: of the gates.
 
@@ -67,16 +68,19 @@ def gate(
         The rows that stay and, with a column `reason`, the rows that go; both by passage and position. A row that
         goes for another reason makes no other row a duplicate.
     """
-    measured = _measured(rows, passages, refers, params)
+    measured = _measured(rows, passages, templates, params)
     words, fewest, most = pl.col("words"), *(_bound(bounds, end) for end in (0, 1))
     single, out = sieve(
         measured,
         {
             "empty": pl.col("folded").str.len_chars() > 0,
             "markup": ~pl.col("text").str.contains(_MARKUP),
+            "debris": ~pl.col("debris"),
             "too_short": words >= fewest,
             "too_long": words <= most,
             "refers_to_text": ~pl.col("refers"),
+            "no_query": ~pl.col("no_query"),
+            "echo": ~pl.col("echo"),
             "wrong_language": pl.col("share") >= params.min_language_share,
             "copied": pl.col("copied") <= params.max_copied,
             "not_specific": pl.col("passage_id").n_unique().over("folded") <= params.max_passages,
@@ -89,7 +93,7 @@ def gate(
 
 
 def _measured(
-    rows: pl.DataFrame, passages: pl.DataFrame, refers: Mapping[str, Sequence[str]], params: GateParams
+    rows: pl.DataFrame, passages: pl.DataFrame, templates: Mapping[str, Template], params: GateParams
 ) -> pl.DataFrame:
     """Return the rows in order with what the gates look at; share and copied are harmless where nobody looks."""
     ordered = rows.sort("passage_id", "position", "kind", "text").join(
@@ -106,7 +110,7 @@ def _measured(
     )
     copyable = pl.col("words") >= params.copied_from_words
     return sized.with_columns(
-        pl.Series("refers", _refer(sized, refers), dtype=pl.Boolean),
+        *_left(sized, templates),
         pl.Series("share", _shares(sized), dtype=pl.Float64),
         pl.Series("copied", _copied(sized.select("text", "passage", copyable=copyable)), dtype=pl.Float64),
     )
@@ -117,23 +121,33 @@ def _bound(bounds: Mapping[str, tuple[int, int]], end: int) -> pl.Expr:
     return pl.col("kind").replace_strict(of_kind, return_dtype=pl.Int64)
 
 
-def _refer(rows: pl.DataFrame, refers: Mapping[str, Sequence[str]]) -> list[bool]:
-    patterns = {code: [re.compile(text, re.IGNORECASE) for text in texts] for code, texts in refers.items()}
-    return [
-        any(pattern.search(text) for pattern in patterns[code])
-        for text, code in rows.select("text", "language").iter_rows()
+def _left(rows: pl.DataFrame, templates: Mapping[str, Template]) -> list[pl.Series]:
+    """Return what is left of the prompt and of the answer's form in each query, a column for each gate."""
+    points = {
+        code: [re.compile(text, re.IGNORECASE) for text in template.refers_to_text]
+        for code, template in templates.items()
+    }
+    left = {code: Leftovers(template) for code, template in templates.items()}
+    found = [
+        (
+            any(pattern.search(text) for pattern in points[code]),
+            left[code].is_debris(text),
+            left[code].is_no_query(text),
+            left[code].is_echo(text, passage),
+        )
+        for text, passage, code in rows.select("text", "passage", "language").iter_rows()
     ]
+    names = ("refers", "debris", "no_query", "echo")
+    return [pl.Series(name, [row[place] for row in found], dtype=pl.Boolean) for place, name in enumerate(names)]
 
 
 def _shares(rows: pl.DataFrame) -> list[float]:
-    """Return the probability of the passage's language, of the queries that are long enough to be in any."""
+    """Return how likely the passage's language is beside others, of the queries that are long enough to be in any."""
     shares = [1.0] * rows.height
     asked = rows.with_row_index("place").filter("spoken")
     for (code,), of_code in asked.group_by("language"):
-        for part in of_code.iter_slices(_BATCH):
-            found = best_language(part["text"].to_list(), [str(code)])
-            for place, (_, share) in zip(part["place"], found, strict=True):
-                shares[place] = share
+        for place, share in zip(of_code["place"], language_shares(of_code["text"].to_list(), str(code)), strict=True):
+            shares[place] = share
     return shares
 
 

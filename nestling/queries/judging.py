@@ -4,7 +4,7 @@ Judging by criteria one at a time follows G-Eval (Liu et al. 2023) and UMBRELA's
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -67,6 +67,14 @@ def read_grades(text: str) -> dict[str, int] | None:
     if not all(type(grade) is int and 0 <= grade <= BEST for grade in grades.values()):
         return None
     return {criterion: int(grade) for criterion, grade in grades.items() if grade is not None}
+
+
+def shortest_grading(params: JudgeParams, languages: Iterable[str]) -> list[ChatRequest]:
+    """Return a request about an empty passage and query in each language."""
+    return [
+        ChatRequest(f"grades in {code}", Grader(load_template(code)).messages("", ""), 0, SCHEMA, params.sampling)
+        for code in sorted(languages)
+    ]
 
 
 @dataclass(frozen=True)

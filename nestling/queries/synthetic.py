@@ -1,5 +1,6 @@
 """The LLM as a source of queries: written, gated, judged; every query and passage that goes leaves its reason."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,22 +9,38 @@ import polars as pl
 from nestling.cli import say
 from nestling.corpus.cleaning import one_line
 from nestling.corpus.ids import content_id
+from nestling.errors import UserError
 from nestling.llm.asking import Llm
-from nestling.llm.backend import ModelParams
+from nestling.llm.backend import ChatRequest, ModelParams
 from nestling.llm.forms import Replies
 from nestling.llm.journal import Journal
 from nestling.llm.meter import Meter
 from nestling.llm.registry import BackendParams, answering, limits, open_backend
 from nestling.params import Strict
 from nestling.queries.gates import GateParams, gate
-from nestling.queries.judging import AnyJudge, JudgeParams, OtherJudge, WriterJudge, grade_queries
+from nestling.queries.judging import (
+    AnyJudge,
+    JudgeParams,
+    NoJudge,
+    OtherJudge,
+    WriterJudge,
+    grade_queries,
+    shortest_grading,
+)
 from nestling.queries.templates import load_template
-from nestling.queries.writing import WritingParams, write_queries
+from nestling.queries.writing import WritingParams, shortest_asking, write_queries
 from nestling.tables.corpus import Rejected
 from nestling.tables.io import empty
 from nestling.tables.queries import Judged
 from nestling.tables.sieve import reasons, rejected, sieve
 
+_WAYS_OUT = {  # where every passage goes for the same reason
+    "passage_too_long": "raise max_model_len (of a server, its context), lower max_tokens, or cut shorter passages",
+    "special_token": "see in docs/llm.md what a text may not hold",
+    "turned_down": "see what the server says, and whether it supports `structure` and the sampling parameters",
+    "cut": "raise writing.sampling.max_tokens, or ask for fewer queries",
+    "not_json": "take a backend that holds the model to the schema, or a larger model",
+}
 Queries = Replies[list[tuple[str, str]]]
 ROWS = {"text": pl.String, "kind": pl.String, "passage_id": pl.String, "position": pl.UInt32}
 
@@ -80,13 +97,14 @@ def synthesise(passages: pl.DataFrame, params: LlmParams, seed: int, journal: Jo
     """
     meter = Meter()
     verdict = None
-    with _llm(params.model, params.backend, journal, meter) as writer:
+    to_write, to_grade = _shortest(params, passages["language"].unique().to_list())
+    with _llm(params.model, params.backend, journal, meter, to_write) as writer:
         replies = write_queries(writer, passages, params.writing, seed)
         passed, stopped = _gate(replies, passages, params)
         if isinstance(params.judge, WriterJudge):
             verdict = _judge(writer, passed, passages, params.judge, seed)
     if isinstance(params.judge, OtherJudge):  # loaded now that the writer has left the memory
-        with _llm(params.judge.model, params.judge.backend, journal, meter) as other:
+        with _llm(params.judge.model, params.judge.backend, journal, meter, to_grade) as other:
             verdict = _judge(other, passed, passages, params.judge, seed)
     kept, below = (verdict.kept, verdict.below) if verdict else (passed, empty(Rejected))
     left_out = pl.concat([_failed(replies), stopped, below])
@@ -102,8 +120,34 @@ def synthesise(passages: pl.DataFrame, params: LlmParams, seed: int, journal: Jo
     )
 
 
-def _llm(model: ModelParams, backend: BackendParams, journal: Journal, meter: Meter) -> Llm:
-    return Llm(answering(model, backend), lambda: open_backend(model, backend), journal, meter, limits(backend))
+def check_answered(made: Synthetic) -> None:
+    """Raise a UserError where no passage at all has an answer: a source that gives nothing is none."""
+    out = made.left_out.filter(pl.col("item") == "passage")
+    if not out.height or out.height < made.report["passages"]:
+        return
+    counts = reasons(out)
+    most = max(counts, key=lambda reason: counts[reason])
+    told = ", ".join(f"{number} {reason}" for reason, number in counts.items())
+    (detail, *_) = out.filter(pl.col("reason") == most)["detail"]
+    raise UserError(
+        f"generate.llm: none of {out.height} passages has an answer ({told}; {detail}): {_WAYS_OUT[most]}; "
+        "data/generated/rejected.parquet names each"
+    )
+
+
+def _shortest(params: LlmParams, languages: Sequence[str]) -> tuple[list[ChatRequest], list[ChatRequest]]:
+    """Return the shortest requests to the writer, and to a judge that is another model."""
+    to_write = shortest_asking(params.writing, languages)
+    to_grade = [] if isinstance(params.judge, NoJudge) else shortest_grading(params.judge, languages)
+    return (to_write, to_grade) if isinstance(params.judge, OtherJudge) else ([*to_write, *to_grade], [])
+
+
+def _llm(
+    model: ModelParams, backend: BackendParams, journal: Journal, meter: Meter, shortest: Sequence[ChatRequest]
+) -> Llm:
+    return Llm(
+        answering(model, backend), lambda: open_backend(model, backend, shortest), journal, meter, limits(backend)
+    )
 
 
 def _gate(replies: Queries, passages: pl.DataFrame, params: LlmParams) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -113,9 +157,9 @@ def _gate(replies: Queries, passages: pl.DataFrame, params: LlmParams) -> tuple[
         for position, (kind, text) in enumerate(queries)
     ]
     rows = pl.DataFrame(answers, schema=ROWS, orient="row")
-    refers = {code: load_template(code).refers_to_text for code in passages["language"].unique()}
+    templates = {code: load_template(code) for code in passages["language"].unique()}
     bounds = {str(kind): (of_kind.min_words, of_kind.max_words) for kind, of_kind in params.writing.kinds.items()}
-    kept, stopped = gate(rows, passages, refers, bounds, params.gates)
+    kept, stopped = gate(rows, passages, templates, bounds, params.gates)
     return kept, _rejected(stopped)
 
 

@@ -58,6 +58,7 @@ def _expression(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_not_empty)]
 Fixed = Annotated[Text, _holding()]
+Expression = Annotated[Text, AfterValidator(_expression)]
 
 
 class PerKind(Strict, Generic[T]):
@@ -126,6 +127,9 @@ class Template(Strict):
         wanted: how many queries of a kind.
         examples: shown before the first request.
         refers_to_text: regular expressions, whatever the case, of queries that point at the passage as a text.
+        names: proper names of the examples, which are in no other passage.
+        labels: what may stand before a colon where a model names what it writes, such as `question`.
+        no_query: regular expressions, whatever the case, of what a model says instead of a query.
         judge: the same for grading.
     """
 
@@ -136,7 +140,10 @@ class Template(Strict):
     ask: Annotated[Text, _holding("passage", "wanted")]
     wanted: PerKind[Number]
     examples: tuple[Example, ...] = Field(min_length=1)
-    refers_to_text: tuple[Annotated[Text, AfterValidator(_expression)], ...]
+    refers_to_text: tuple[Expression, ...]
+    names: tuple[Text, ...]
+    labels: tuple[Text, ...]
+    no_query: tuple[Expression, ...]
     judge: Judge
 
 

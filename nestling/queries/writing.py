@@ -5,7 +5,7 @@ Several kinds of query, as in E5-mistral's and Nemotron's recipes; summarise-the
 """
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Self
 
 import polars as pl
@@ -86,6 +86,26 @@ def read_queries(text: str, counts: Mapping[str, int]) -> list[tuple[str, str]] 
     return queries
 
 
+def shortest_asking(params: WritingParams, languages: Iterable[str]) -> list[ChatRequest]:
+    """Return a request about an empty passage in each language: what leaves no room for it leaves none for any.
+
+    Raises:
+        UserError: a language has no template.
+    """
+    return [
+        ChatRequest(
+            f"queries in {code}", writer.messages("", {writer.kinds[0]: 1}), 0, closed_object({}), params.sampling
+        )
+        for code in sorted(languages)
+        for writer in [_writer(code, params)]
+    ]
+
+
+def _writer(language: str, params: WritingParams) -> Writer:
+    kinds = [str(kind) for kind, of_kind in params.kinds.items() if of_kind.queries]
+    return Writer(load_template(language), kinds, params.summary_words)
+
+
 def write_queries(
     llm: Llm, passages: pl.DataFrame, params: WritingParams, seed: int
 ) -> Replies[list[tuple[str, str]]]:
@@ -103,9 +123,7 @@ def write_queries(
     Raises:
         UserError: a language has no template, or the model cannot be had; answers so far are kept.
     """
-    kinds = [str(kind) for kind, of_kind in params.kinds.items() if of_kind.queries]
-    languages = passages["language"].unique().sort()
-    writers = {code: Writer(load_template(code), kinds, params.summary_words) for code in languages}
+    writers = {code: _writer(code, params) for code in passages["language"].unique().sort()}
     # neighbours share a language's instructions, which the engine then reads once
     rows = {row["passage_id"]: row for row in passages.sort("language", "passage_id").iter_rows(named=True)}
     counts = {name: wanted(params.kinds, name, seed) for name in rows}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -28,9 +29,10 @@ from nestling.doctor.llm import check_ray, check_vllm
 from nestling.doctor.machine import check_gpus, check_machine, check_torch
 from nestling.doctor.network import PATIENCE
 from nestling.doctor.project import check_dvc, check_encoder, check_params, check_prompts
+from tests.tiny_llm import tiny_llm
 
 KEY = "sk-this-is-a-secret"
-COMMIT = "a09a35458c702b33eeacc393d103063234e8bc28"
+COMMIT, PRINT = "a09a35458c702b33eeacc393d103063234e8bc28", "0" * 64
 NOBODY = "http://127.0.0.1:9"
 HANG = "hang"
 FACTS = Facts({}, "", {"nestling": "0.1.0"}, "2.13.0", (), "", 2**33, 2**34)
@@ -113,6 +115,13 @@ def test_a_server_with_the_model_is_ok_and_has_the_key_that_nobody_sees(monkeypa
     assert f"{LLM_KEY} is set" in finding.found
     assert [(path, headers["Authorization"]) for path, headers in server.asked] == [("/v1/models", f"Bearer {KEY}")]
     assert KEY not in on_screen(finding)
+
+
+@pytest.mark.parametrize("revision", ["", "  "])
+def test_a_model_of_a_server_without_a_version_is_not_ok(revision):
+    with served({"/v1/models": models("org/model")}) as server:
+        finding = check_writer(wanting({"kind": "server", "url": f"{server.url}/v1"}, revision=revision))
+    assert (finding.state, finding.found) == ("no", "generate.llm.model.revision is empty")
 
 
 def test_the_name_under_which_it_is_served_counts():
@@ -245,11 +254,49 @@ VLLM = {"kind": "vllm", "dtype": "auto", "quantization": "none", "tensor_paralle
 
 
 def test_a_whole_folder_is_ok(folder):
-    finding = check_writer(wanting(VLLM, folder))
+    finding = check_writer(wanting(VLLM, folder, PRINT))
     assert (finding.state, finding.found) == ("ok", f"{folder}: 0.0 MiB in the folder, room for 8.0 GiB")
     (folder / "tokenizer_config.json").unlink()
     (folder / "chat_template.jinja").write_text("{{ messages }}")
-    assert check_writer(wanting(VLLM, folder)).state == "ok"
+    assert check_writer(wanting(VLLM, folder, PRINT)).state == "ok"
+
+
+@pytest.mark.parametrize("revision", ["", " ", "main", COMMIT, "0" * 63, 12])
+def test_a_folder_without_a_fingerprint_is_not_ok(folder, revision):
+    finding = check_writer(wanting(VLLM, folder, revision))
+    assert (finding.state, "no fingerprint" in finding.found) == ("no", True)
+    assert "`dvc repro` says" in finding.way_out
+
+
+@pytest.mark.parametrize("name", ["models/a.Q4_K_M.gguf", "org/model-GGUF", "/nowhere/A.GGUF"])
+def test_a_gguf_file_is_told_what_to_do(name):
+    finding = check_writer(wanting(VLLM, name, PRINT))
+    assert (finding.state, "is GGUF" in finding.found) == ("no", True)
+    assert "python -m nestling.llm.gguf FILE FOLDER" in finding.way_out
+    assert all(not line.endswith("...") for line in on_screen(finding).splitlines())
+
+
+def test_a_context_that_holds_no_prompt_is_not_ok(tmp_path):
+    built = tiny_llm(tmp_path / "tiny", 16384, seed=1)
+    sampling = {"temperature": 0.8, "top_p": 0.95, "max_tokens": 1024}
+    kinds = {"question": {"queries": 1.0, "min_words": 3, "max_words": 30}}
+    asked = {"writing": {"kinds": kinds, "summary_words": 0, "attempts": 1, "sampling": sampling}}
+
+    def writer(length, **llm):
+        return check_writer(wanting(VLLM | {"max_model_len": length}, built, PRINT, **asked | llm))
+
+    short = writer(2048)
+    assert (short.state, short.found.startswith("max_model_len 2048 holds no prompt for queries in it")) == (
+        "no",
+        True,
+    )
+    needed = int(re.search(r"raise max_model_len to (\d+) ", short.way_out)[1])
+    assert (writer(needed).state, writer(needed + 1).state) == ("no", "ok")
+    assert "ends at 16384 tokens" in writer(16385).found
+    graded = {"kind": "writer", "threshold": 0.5, "attempts": 1, "sampling": sampling | {"max_tokens": 9000}}
+    assert "holds no prompt for grades in it" in writer(9000, judge=graded).found
+    (built / "tokenizer.json").write_text("{}")
+    assert "tokenizer cannot be loaded" in writer(9000).found
 
 
 @pytest.mark.parametrize(
@@ -281,20 +328,20 @@ def test_what_a_folder_lacks_is_said(folder, broken, found):
 
 
 def test_weights_that_do_not_fit_are_a_lack_unless_they_are_cut_down_on_the_way(folder):
-    facts = replace(wanting(VLLM, folder), free=2**13)
+    facts = replace(wanting(VLLM, folder, PRINT), free=2**13)
     finding = check_writer(facts)
     assert (finding.state, finding.found.partition("folder, ")[2]) == ("no", "but room for 0.0 MiB")
-    cut_down = wanting(VLLM | {"quantization": "bitsandbytes"}, folder)
+    cut_down = wanting(VLLM | {"quantization": "bitsandbytes"}, folder, PRINT)
     assert check_writer(replace(cut_down, free=2**13)).state == "ok"
-    away = wanting({"kind": "ray", "address": "head:6379", "engine": VLLM}, folder)
+    away = wanting({"kind": "ray", "address": "head:6379", "engine": VLLM}, folder, PRINT)
     assert check_writer(replace(away, free=2**13)).state == "ok"
-    here = wanting({"kind": "ray", "address": "", "engine": VLLM}, folder)
+    here = wanting({"kind": "ray", "address": "", "engine": VLLM}, folder, PRINT)
     assert check_writer(replace(here, free=2**13)).state == "no"
 
 
 def test_vllm_takes_its_share_of_the_first_gpus(folder):
     empty, full = Gpu("A", 2**34, 2**34), Gpu("B", 2**32, 2**34)
-    one, two = wanting(VLLM, folder), wanting(VLLM | {"tensor_parallel": 2}, folder)
+    one, two = wanting(VLLM, folder, PRINT), wanting(VLLM | {"tensor_parallel": 2}, folder, PRINT)
     assert "room for 14.4 GiB" in check_writer(replace(one, gpus=(empty, full))).found
     assert "there are 1 GPUs" in check_writer(replace(two, gpus=(empty,))).found
     finding = check_writer(replace(two, gpus=(empty, full)))

@@ -12,6 +12,7 @@ from polars.testing import assert_frame_equal
 
 from nestling.corpus.cleaning import one_line
 from nestling.queries.gates import GateParams, gate
+from nestling.queries.templates import load_template
 from tests.project import REPOSITORY
 
 SCHEMA = {"text": pl.String, "kind": pl.String, "passage_id": pl.String, "position": pl.UInt32}
@@ -24,9 +25,12 @@ PASSAGES = pl.DataFrame(
     }
 )
 REFERS = {"it": [r"\b(?:il|del|nel) (?:testo|brano)\b", r"\bdi cui si parla\b"], "en": [r"\bthe (?:text|passage)\b"]}
+TEMPLATES = {
+    code: load_template(code).model_copy(update={"refers_to_text": refers}) for code, refers in REFERS.items()
+}
 BOUNDS = {"question": (3, 12), "keywords": (1, 6)}
 PARAMS = {
-    "min_language_share": 0.03, "language_from_words": 6, "max_copied": 0.8, "copied_from_words": 6,
+    "min_language_share": 0.4, "language_from_words": 5, "max_copied": 0.8, "copied_from_words": 6,
     "near_duplicate": 0.8, "max_passages": 2,
 }  # fmt: skip
 
@@ -37,7 +41,7 @@ def frame(*rows):
 
 
 def both(rows, **changes):
-    return gate(rows, PASSAGES, REFERS, BOUNDS, GateParams(**PARAMS | changes))
+    return gate(rows, PASSAGES, TEMPLATES, BOUNDS, GateParams(**PARAMS | changes))
 
 
 def gated(*rows, **changes):
@@ -55,6 +59,10 @@ def questions(*texts, passage="a", **changes):
 
 EVERY_REASON = [
     ("?! -", "question", "a", "empty"),
+    ('Quando apre il mulino?"]}', "question", "a", "debris"),
+    ("Il testo non lo specifica.", "question", "a", "refers_to_text"),
+    ("Non è specificato.", "question", "a", "no_query"),
+    ("Che cosa rischia chi riconsegna tardi a Montefrasso?", "question", "a", "echo"),
     ("Quando apre il mulino? <|im_end|>", "question", "a", "markup"),
     ("mulino orari", "question", "a", "too_short"),
     ("mulino orari mattina grano contadini pianura farina", "keywords", "a", "too_long"),
@@ -144,7 +152,7 @@ def test_a_token_that_cleaning_brings_to_light_never_stays():
     ],
 )
 def test_ordinary_signs_are_no_markup(text):
-    assert questions(text) == [""]
+    assert questions(text, language_from_words=9) == [""]
 
 
 @pytest.mark.parametrize(
@@ -184,7 +192,7 @@ def test_queries_about_the_text_are_caught_in_its_language(text, passage, reason
         ("What time does the mill open", "wrong_language"),
         ("Wann öffnet die Mühle am Sonntag?", "wrong_language"),
         ("В котором часу открывается старая мельница?", "wrong_language"),
-        ("What time does it open", ""),  # too few words to say
+        ("What does it cost", ""),  # too few words to say
         ("Quando macina il mulino di notte?", ""),
         ("grès 1220 gradi coni 5 6 7", ""),  # numbers are in no language
     ],
@@ -467,11 +475,30 @@ def refused(texts, code):
     rows = pl.DataFrame({"text": texts, "kind": "any", "passage_id": [f"{place:05}" for place in range(len(texts))]})
     passages = rows.select("passage_id", text=pl.lit("..."), language=pl.lit(code))
     params = GateParams(**PARAMS | {"max_passages": 1000})
-    kept, gone = gate(rows.with_columns(position=0), passages, {code: []}, {"any": (1, 99)}, params)
+    kept, gone = gate(rows.with_columns(position=0), passages, {code: load_template(code)}, {"any": (1, 99)}, params)
     long = rows["text"].str.count_matches(r"\S*\pL\S*") >= params.language_from_words
     assert set(gone["reason"]) <= {"wrong_language"}
     assert kept.height + gone.height == len(texts)
     return gone.height, long.sum()
+
+
+@pytest.mark.parametrize(("code", "text"), [
+    ("en", "What was Kenneth Swezey's job at Tesla's laboratory?"),
+    ("en", "Who designed the garden for the University Library?"),
+    ("it", "Quanti palloni perse Von Miller nel Super Bowl 50?"),
+    ("ca", "Quants habitants tenia Castelló l'any 1900?"),
+])  # fmt: skip
+def test_names_make_no_other_language_of_a_query(code, text):
+    assert refused([text], code) == (0, 1)
+
+
+@pytest.mark.parametrize("code", ["it", "en", "es", "pt", "ca"])
+@pytest.mark.parametrize("text", [
+    "Kiedy zbudowano most na tej rzece?", "När byggdes den gamla bron över floden?", "这座 桥 是 什么 时候 建造 的?",
+    "Wanneer werd de brug over de rivier gebouwd?", "Когда был построен этот старый мост?",
+])  # fmt: skip
+def test_languages_that_no_prompt_is_in_are_caught_too(code, text):
+    assert refused([text], code) == (1, 1)
 
 
 def test_fewer_than_one_query_in_a_hundred_is_refused_in_its_own_language():

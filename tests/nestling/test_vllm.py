@@ -108,6 +108,14 @@ def test_a_context_above_the_models_is_told_before_anything_is_loaded(folder):
         VllmBackend(pinned(folder), PARAMS.model_copy(update={"max_model_len": POSITIONS + 1}))
 
 
+def test_a_context_that_holds_no_prompt_is_told_before_anything_is_loaded(folder):
+    asked = request("queries in it", max_tokens=PARAMS.max_model_len - 100)
+    with pytest.raises(
+        UserError, match=r"a prompt for queries in it takes \d+ tokens before any passage, .* is 4096: "
+    ):
+        VllmBackend(pinned(folder), PARAMS, [asked])
+
+
 def test_a_model_that_is_not_the_pinned_one_is_told(folder):
     with pytest.raises(UserError, match="has the fingerprint"):
         VllmBackend(ModelParams(name=str(folder), revision="0" * 64), PARAMS)

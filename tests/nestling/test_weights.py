@@ -56,6 +56,20 @@ def test_a_folder_that_is_missing_is_named(name):
         locate(ModelParams(name=name, revision="0" * 64))
 
 
+@pytest.mark.parametrize("name", ["m.Q4_K_M.gguf", "/nowhere/m.GGUF", "casa/modello-GGUF", "casa/modello/m.gguf"])
+def test_a_gguf_file_is_told_how_to_be_converted(name):
+    with pytest.raises(UserError, match=r"is GGUF, .*`python -m nestling.llm.gguf FILE FOLDER`.*docs/llm.md"):
+        locate(ModelParams(name=name, revision="0" * 64))
+
+
+def test_a_folder_with_nothing_but_gguf_is_told_the_same_and_one_with_both_is_a_model(folder):
+    (folder / "model.gguf").touch()
+    assert locate(pinned(folder)) == folder
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(UserError, match=r"is GGUF"):
+        locate(pinned(folder))
+
+
 @pytest.mark.parametrize("revision", ["", "main", "v1.0", COMMIT[:-1], COMMIT.upper(), "0" * 64])
 def test_a_model_of_the_hub_wants_a_commit(revision):
     with pytest.raises(UserError, match=r"generate.llm.model.revision is '.*': .*40 digits"):

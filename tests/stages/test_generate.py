@@ -24,6 +24,7 @@ from nestling.tables.io import check, empty, read_table, write_table
 from nestling.tables.queries import Answerable, Judged, Query
 from nestling.tables.sieve import rejected
 from stages.generate import JOURNAL, RESPONSES, GenerateParams, generate, main, tidy
+from tests.liar import Liar
 
 A, B, C = (letter * 20 for letter in "abc")
 MILL, FLOUR = "Il mulino apre alle nove del mattino.", "La farina si macina tra due pietre."
@@ -47,6 +48,9 @@ LLM = {
         "near_duplicate": 0.9, "max_passages": 2,
     },
     "judge": {"kind": "none"},
+}  # fmt: skip
+SERVER = {
+    "kind": "server", "served_as": "liar", "structure": "schema", "in_flight": 1, "tries": 1, "timeout_s": 9.0,
 }  # fmt: skip
 GONE = object()  # a parameter that is left out
 
@@ -393,6 +397,31 @@ def test_a_run_that_ends_on_the_way_keeps_its_answers() -> None:
         stage(FROM_LLM, judge=JUDGE | {"kind": "llm", "model": {"name": "j", "revision": "j"}, "backend": backend})
     assert not RESPONSES.exists()
     assert asked_in(stage(FROM_LLM)) == 0
+
+
+def test_a_source_that_refuses_every_passage_is_an_error_and_the_rejects_say_why() -> None:
+    write_inputs(("q", "mill", "orari"))
+    taught(params(FROM_LLM, **ONE), mulino=[], farina=[], barca=[])
+    with pytest.raises(UserError, match=r"^generate.llm: none of 3 passages has an answer \(3 not_json; ") as error:
+        stage(RECORDED, FROM_LLM, **ONE)
+    assert "\n" not in str(error.value)
+    out = read_table("data/generated/rejected.parquet", Rejected)
+    assert out.select("item", "reason").unique().rows() == [("passage", "not_json")]
+    assert not Path("data/generated/queries.parquet").exists()
+
+
+def test_a_server_whose_context_holds_no_prompt_is_an_error() -> None:
+    write_inputs()
+    with Liar(lies={"*": ["context vllm"]}) as server, pytest.raises(UserError, match=r"3 passage_too_long.*context"):
+        stage(FROM_LLM, backend=SERVER | {"url": server.url})
+    assert read_table("data/generated/rejected.parquet", Rejected).height == 3
+
+
+def test_a_server_whose_model_has_no_version_is_not_asked() -> None:
+    write_inputs()
+    with Liar() as server, pytest.raises(UserError, match=r"liar has an empty revision.*today's date"):
+        stage(FROM_LLM, backend=SERVER | {"url": server.url}, model={"name": "liar", "revision": " "})
+    assert server.bodies == []
 
 
 # --- parameters
