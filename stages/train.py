@@ -20,12 +20,12 @@ from nestling.cli import run, say
 from nestling.errors import UserError
 from nestling.models import fingerprint
 from nestling.params import StageParams
-from nestling.retrieval.encoders import Precision, check_dims, load_encoder, save_encoder
+from nestling.retrieval.encoders import Precision, check_dims, limit_tokens, load_encoder, save_encoder
 from nestling.retrieval.static import StaticBag
 from nestling.tables.corpus import Passage
 from nestling.tables.io import read_table, write_json
 from nestling.tables.training import RetrievalRow, StsRow
-from nestling.training.dev import DevEvaluator
+from nestling.training.dev import DevEvaluator, DevSettings
 from nestling.training.examples import retrieval_examples, sts_examples
 from nestling.training.objectives import RANKING, Weighted, build_loss
 from nestling.training.phases import PhaseParams, TaskParams, Work, check_precision, train_phase
@@ -43,6 +43,7 @@ class TrainParams(StageParams, section="train", shared=("seed", "current")):
     weights: list[float]
     precision: Precision
     folding: FoldingParams  # of queries' words into a static encoder, before training
+    max_tokens: PositiveInt  # of a text in training, at most; a static encoder has no limit
     dev_passages: PositiveInt  # passages that dev queries search, at most
     phases: list[PhaseParams] = Field(min_length=1)
 
@@ -124,7 +125,8 @@ def dev_sets(params: TrainParams) -> DevEvaluator:
     rows = read_table(SETS / "retrieval/dev.parquet", RetrievalRow)
     pairs = read_table(SETS / "sts/dev.parquet", StsRow)
     passages = read_table(PASSAGES, Passage)
-    return DevEvaluator(rows, pairs, passages, params.dims, params.dev_passages, params.seed)
+    how = DevSettings(params.dims, params.dev_passages, params.seed, params.precision)
+    return DevEvaluator(rows, pairs, passages, how)
 
 
 def publish(model: SentenceTransformer, params: TrainParams, folder: Path) -> None:
@@ -146,6 +148,7 @@ def _line(metrics: dict[str, float]) -> str:
 def main() -> None:
     params = TrainParams.load()
     model = started(params)
+    whole = limit_tokens(model, min(params.max_tokens, model.max_seq_length or params.max_tokens))
     evaluator = dev_sets(params)
     folder = CHECKPOINTS / work_key(params)
     before = evaluator(model)
@@ -158,6 +161,7 @@ def main() -> None:
         live.end()
     after = evaluator(model)
     write_json({"phases": done, "dev_before": before, "dev_after": after}, "reports/train.json")
+    limit_tokens(model, whole)  # what was cut in training is encoded whole
     publish(model, params, folder)
     say(f"train: dev {_line(before)} -> {_line(after)}")
     if any(after[name] < before[name] for name in after):

@@ -12,6 +12,7 @@ import torch
 import transformers
 from pydantic import Field, PositiveInt
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Transformer
 
 from nestling.errors import UserError
 from nestling.models import fetch, fingerprint
@@ -92,10 +93,17 @@ def make_encoder(
         model = load_encoder(params.folder)
     else:
         model = load_encoder(fetch(params.model, params.revision, "base.encoder"))
-    if not isinstance(model[0], StaticBag):  # a bag has no limit
-        model.max_seq_length = min(params.max_tokens, model.max_seq_length or params.max_tokens)
+    limit_tokens(model, min(params.max_tokens, model.max_seq_length or params.max_tokens))
     model.prompts = prompts
     return model
+
+
+def limit_tokens(model: SentenceTransformer, tokens: int) -> int:
+    """Have a transformer read so many tokens of a text, and return how many it read before; a bag has no limit."""
+    before = model.max_seq_length or tokens
+    if isinstance(model[0], Transformer):
+        model.max_seq_length = tokens
+    return before
 
 
 def _assemble(bag: StaticBag, prompts: dict[str, str]) -> SentenceTransformer:
@@ -103,7 +111,10 @@ def _assemble(bag: StaticBag, prompts: dict[str, str]) -> SentenceTransformer:
 
 
 def load_encoder(folder: str | Path, device: str = "cpu") -> SentenceTransformer:
-    """Load an encoder from a folder.
+    """Load an encoder from a folder, its weights in fp32 whatever they are stored in.
+
+    Half precision is a matter of the arithmetic (autocast), in training and in encoding: an AdamW step of 2e-5 is lost
+    on most weights that are kept in bf16, and vectors that bf16 has normalised are no unit vectors.
 
     Raises:
         UserError: there is none, its weights are not safetensors, or it asks for code of its own.
@@ -118,7 +129,7 @@ def load_encoder(folder: str | Path, device: str = "cpu") -> SentenceTransformer
     kinds = [module["type"] for module in _told(path, "modules.json", [])]
     if kinds == [_OURS]:
         prompts = _told(path, "config_sentence_transformers.json", {}).get("prompts", {})
-        return _assemble(StaticBag.load(str(path)), prompts).to(device)
+        return _assemble(StaticBag.load(str(path)), prompts).to(device).float()
     if foreign := [kind for kind in kinds if not kind.startswith("sentence_transformers.")]:
         raise UserError(f"{path} asks for code of its own ({foreign[0]}), which nestling never runs")
     try:
@@ -127,8 +138,8 @@ def load_encoder(folder: str | Path, device: str = "cpu") -> SentenceTransformer
             device=device,
             trust_remote_code=False,
             local_files_only=True,
-            model_kwargs={"use_safetensors": True},
-        )
+            model_kwargs={"use_safetensors": True, "dtype": torch.float32},
+        ).float()  # the modules behind the transformer, too
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
             f"{path} is not an encoder that sentence-transformers loads: {' '.join(str(error).split())[:300]}"
