@@ -20,7 +20,8 @@ from nestling.cli import run, say
 from nestling.errors import UserError
 from nestling.models import fingerprint
 from nestling.params import StageParams
-from nestling.retrieval.encoders import Precision, check_dims, limit_tokens, load_encoder, save_encoder
+from nestling.plausible import UNMASKED, rate_fault, repeats_sentence
+from nestling.retrieval.encoders import Precision, check_dims, limit_tokens, load_encoder, save_encoder, traits_of
 from nestling.retrieval.static import StaticBag
 from nestling.tables.corpus import Passage
 from nestling.tables.io import read_table, write_json
@@ -62,6 +63,8 @@ def check(params: TrainParams, model: SentenceTransformer) -> None:
         for task in phase.tasks:
             if (task.loss.kind in RANKING) != (task.data == "retrieval"):
                 raise UserError(f"train.phases {phase.name}: {task.loss.kind} does not train {task.data} data")
+        if rate := rate_fault(phase.name, phase.learning_rate, traits_of(model)):
+            say(f"train: {rate}")
         if phase.accumulate > 1 and any(task.loss.kind in ("mnrl", "gist") for task in phase.tasks):
             say(f"train: {phase.name}: accumulate adds no in-batch negatives; a cached loss with a larger batch does")
 
@@ -71,6 +74,14 @@ def examples(task: TaskParams, seed: int) -> Dataset:
     if task.data == "sts":
         return sts_examples(read_table(SETS / "sts/train.parquet", StsRow))
     return retrieval_examples(read_table(SETS / "retrieval/train.parquet", RetrievalRow), task.negatives, seed)
+
+
+def must_mask(phase: PhaseParams, task: TaskParams, rows: Dataset) -> None:
+    """Raise a UserError where copies of a passage would be taken for negatives of the query that it answers."""
+    if task.loss.kind not in UNMASKED or phase.sampler == "no_duplicates":
+        return
+    if len(set(rows["positive"])) < len(rows):
+        raise UserError(repeats_sentence(phase.name, task.loss.kind))
 
 
 def run_phase(model: SentenceTransformer, params: TrainParams, phase: PhaseParams, work: Work) -> dict[str, Any]:
@@ -85,6 +96,8 @@ def run_phase(model: SentenceTransformer, params: TrainParams, phase: PhaseParam
     tasks = {name: (task, rows) for name, (task, rows) in tasks.items() if len(rows)}
     if not tasks:
         raise UserError(f"train.phases {phase.name}: none of its tasks has a row to train on")
+    for task, rows in tasks.values():
+        must_mask(phase, task, rows)
     losses = {
         name: Weighted(build_loss(model, task.loss, guide, params.dims, params.weights), task.weight)
         for name, (task, _) in tasks.items()

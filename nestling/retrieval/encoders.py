@@ -17,6 +17,7 @@ from sentence_transformers.base.modules import Transformer
 from nestling.errors import UserError
 from nestling.models import fetch, fingerprint
 from nestling.params import Strict
+from nestling.plausible import Traits, dims_fault
 from nestling.retrieval.static import CODE, Features, StaticBag, build_static
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -199,16 +200,23 @@ def dimension(model: SentenceTransformer) -> int:
 
 def check_dims(dims: Sequence[int], model: SentenceTransformer, where: str) -> None:
     """Raise a UserError when a Matryoshka dimension lies above what the encoder has."""
-    size = dimension(model)
-    if above := [dim for dim in dims if dim > size]:
-        raise UserError(
-            f"{where} holds {above[0]}, but the encoder has {size} dimensions: lower {where}"
-            + (
-                ", or give a static encoder more passages, from which its dimensions come"
-                if isinstance(model[0], StaticBag)
-                else ""
-            )
-        )
+    if fault := dims_fault(dims, dimension(model), where, static=isinstance(model[0], StaticBag)):
+        raise UserError(fault)
+
+
+def traits_of(model: SentenceTransformer) -> Traits:
+    """Return what decides how an encoder can be trained."""
+    weights = sum(tensor.numel() for tensor in model.parameters())
+    if not isinstance(model[0], Transformer):
+        return Traits(dimension(model), weights=weights)
+    config = model[0].config.get_text_config()
+    sizes = (getattr(config, name, 0) for name in ("num_hidden_layers", "hidden_size", "num_attention_heads"))
+    return Traits(dimension(model), model.max_seq_length or 0, *sizes, weights)
+
+
+def imitates_bf16() -> bool:
+    """Whether torch works in bf16 without the processor's help here, which makes it slower than fp32."""
+    return not torch.cuda.is_available() and not torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def code_version(model: SentenceTransformer) -> str:

@@ -234,6 +234,32 @@ def test_accumulating_batches_of_a_ranking_loss_is_remarked_upon(project, capfd)
     assert "accumulate adds no in-batch negatives" in capfd.readouterr().err
 
 
+def test_a_rate_that_no_transformer_stands_is_remarked_upon(project, capfd):
+    check(TrainParams.load(), tiny_bert())
+    assert "learning_rate 0.01 is a static encoder's and ruins a transformer" in capfd.readouterr().err
+    check(TrainParams.load(), load_encoder("models/base"))
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("kind", ["mnrl", "nested_mnrl"])
+@pytest.mark.parametrize("sampler", ["batch_sampler", "no_duplicates"])
+def test_a_loss_that_knows_no_repeats_does_not_get_any(kind, sampler, project):
+    twice = pl.concat(
+        [retrieval(range(10, 60)), retrieval(range(10, 20)).with_columns(query_id=pl.col("query_id") + "b")]
+    )
+    write_table(twice, Path("data/balanced/retrieval/train.parquet"), RetrievalRow)
+    loss = {"kind": kind, "scale": 20.0} | ({"distil": 0.5} if kind == "nested_mnrl" else {})
+    write_params(project, phases=[PHASE | {"tasks": [RETRIEVAL | {"loss": loss}], "sampler": sampler, "epochs": 0.2}])
+    if (kind, sampler) != ("mnrl", "batch_sampler"):
+        main()
+        return
+    with pytest.raises(
+        UserError, match="contrastive: mnrl takes the copies of a passage in a batch for negatives: write"
+    ):
+        main()
+    assert not Path("models/tuned").exists()
+
+
 def test_negatives_of_a_task_become_columns(project):
     task = TrainParams.load().phases[0].tasks[0]
     assert examples(task, 1).column_names == ["anchor", "positive", "negative_1"]
