@@ -94,6 +94,13 @@ def read_params(path: Path) -> dict[str, Any]:
     return tree
 
 
+def at(tree: Any, path: str, otherwise: Any = "") -> Any:
+    """Return what stands at a dotted path of a tree, `otherwise` where nothing of its type does."""
+    for key in path.split("."):
+        tree = tree.get(key) if isinstance(tree, dict) else None
+    return tree if isinstance(tree, type(otherwise)) else otherwise
+
+
 def _nearest(name: str, names: tuple[str, ...] | list[str]) -> str:
     near = difflib.get_close_matches(name, names, n=1)
     return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(sorted(names))}"

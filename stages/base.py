@@ -4,24 +4,71 @@ Reads   data/prepared/passages.parquet (Passage)
 Writes  models/base/, reports/base.json
 """
 
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
+import torch
 from pydantic import Field
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Transformer
 
 from nestling.cli import run, say
 from nestling.corpus.passages import body_of, sentences_of
+from nestling.errors import UserError
 from nestling.models import fingerprint
-from nestling.params import StageParams
-from nestling.retrieval.encoders import EncoderParams, dimension, make_encoder, save_encoder
+from nestling.params import StageParams, read_params
+from nestling.plausible import Machine, cautions, faults
+from nestling.retrieval.encoders import (
+    EncoderParams,
+    dimension,
+    imitates_bf16,
+    make_encoder,
+    save_encoder,
+    traits_of,
+)
 from nestling.tables.corpus import Passage
 from nestling.tables.io import read_table, write_json
 
 OUT = Path("models/base")
+_SAMPLE = 4  # passages by which the speed of this machine is told
 
 
 class BaseParams(StageParams, section="base", shared=("seed",)):
     seed: int
     encoder: EncoderParams = Field(discriminator="kind")
+
+
+def must_be_plausible(model: SentenceTransformer, texts: Sequence[str]) -> None:
+    """Say what training this encoder will cost; raise a UserError where it cannot work.
+
+    The section `train` is looked at and not declared to DVC: nothing that is written here depends on it, and a change
+    of it must not make the encoder again. The stage `train`, which then runs first, looks at it likewise.
+    """
+    tree, traits = read_params(Path("params.yaml")), traits_of(model)
+    if wrong := faults(tree, traits):
+        raise UserError("; ".join(wrong))
+    machine = Machine(_memory(), _speed(model, texts), imitates_bf16())
+    for caution in cautions(tree, traits, machine, len(texts)):
+        say(f"base: {caution}")
+
+
+def _memory() -> int:
+    if torch.cuda.is_available():
+        return int(torch.cuda.get_device_properties(0).total_memory)
+    return int(psutil.virtual_memory().total)
+
+
+def _speed(model: SentenceTransformer, texts: Sequence[str]) -> float | None:
+    """Return the tokens a second that a transformer reads here, by a few passages; None where that is no matter."""
+    sample = list(texts[:_SAMPLE])
+    if torch.cuda.is_available() or not sample or not isinstance(model[0], Transformer):
+        return None
+    tokens = int(model.preprocess(sample)["attention_mask"].sum())
+    began = time.perf_counter()
+    model.encode(sample, batch_size=_SAMPLE, show_progress_bar=False)
+    return tokens / max(time.perf_counter() - began, 1e-9)
 
 
 def main() -> None:
@@ -30,6 +77,7 @@ def main() -> None:
     bodies = passages.select("title", "text", "language").iter_rows()
     sentences = [sentence for title, text, code in bodies for sentence in sentences_of(body_of(title, text), code)]
     model = make_encoder(params.encoder, passages["text"].to_list(), sentences, params.seed)
+    must_be_plausible(model, passages["text"].to_list())
     save_encoder(model, OUT)
     report = {
         "kind": params.encoder.kind,

@@ -92,8 +92,8 @@ def _named(scores: pl.DataFrame, suite: str, system: str, dim: int) -> pl.DataFr
 
 def score_pairs(pairs: pl.DataFrame, system: str, encoder: Encoder, dims: list[int]) -> Iterator[pl.DataFrame]:
     """Yield PairScore rows of an encoder on all STS suites, a dimension at a time."""
-    left = encoder.encode(pairs["sentence1"].to_list(), "document")
-    right = encoder.encode(pairs["sentence2"].to_list(), "document")
+    left = encoder.encode(pairs["sentence1"].to_list(), "pair")
+    right = encoder.encode(pairs["sentence2"].to_list(), "pair")
     whole = left.block(0, len(left)), right.block(0, len(right))
     for dim in dims:
         cosine = (shrink(whole[0], dim).astype(np.float64) * shrink(whole[1], dim)).sum(1)

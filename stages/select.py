@@ -183,8 +183,8 @@ def hear(answers: pl.DataFrame, records: pl.DataFrame, earlier: pl.DataFrame) ->
 
 def write_pairs(pairs: pl.DataFrame, encoder: Encoder, size: int) -> int:
     """Write the queue of sentence pairs and return its length."""
-    left = encoder.encode(pairs["sentence1"].to_list(), "document")
-    right = encoder.encode(pairs["sentence2"].to_list(), "document")
+    left = encoder.encode(pairs["sentence1"].to_list(), "pair")
+    right = encoder.encode(pairs["sentence2"].to_list(), "pair")
     cosine = (left.block(0, len(left)) * right.block(0, len(right))).sum(1)
     items = pair_items(pairs, cosine, size)
     write_table(items, OUT / "sts.parquet", PairItem)

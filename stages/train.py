@@ -20,12 +20,13 @@ from nestling.cli import run, say
 from nestling.errors import UserError
 from nestling.models import fingerprint
 from nestling.params import StageParams
-from nestling.retrieval.encoders import Precision, check_dims, load_encoder, save_encoder
+from nestling.plausible import UNMASKED, rate_fault, repeats_sentence
+from nestling.retrieval.encoders import Precision, check_dims, limit_tokens, load_encoder, save_encoder, traits_of
 from nestling.retrieval.static import StaticBag
 from nestling.tables.corpus import Passage
 from nestling.tables.io import read_table, write_json
 from nestling.tables.training import RetrievalRow, StsRow
-from nestling.training.dev import DevEvaluator
+from nestling.training.dev import DevEvaluator, DevSettings
 from nestling.training.examples import retrieval_examples, sts_examples
 from nestling.training.objectives import RANKING, Weighted, build_loss
 from nestling.training.phases import PhaseParams, TaskParams, Work, check_precision, train_phase
@@ -43,6 +44,7 @@ class TrainParams(StageParams, section="train", shared=("seed", "current")):
     weights: list[float]
     precision: Precision
     folding: FoldingParams  # of queries' words into a static encoder, before training
+    max_tokens: PositiveInt  # of a text in training, at most; a static encoder has no limit
     dev_passages: PositiveInt  # passages that dev queries search, at most
     phases: list[PhaseParams] = Field(min_length=1)
 
@@ -61,6 +63,8 @@ def check(params: TrainParams, model: SentenceTransformer) -> None:
         for task in phase.tasks:
             if (task.loss.kind in RANKING) != (task.data == "retrieval"):
                 raise UserError(f"train.phases {phase.name}: {task.loss.kind} does not train {task.data} data")
+        if rate := rate_fault(phase.name, phase.learning_rate, traits_of(model)):
+            say(f"train: {rate}")
         if phase.accumulate > 1 and any(task.loss.kind in ("mnrl", "gist") for task in phase.tasks):
             say(f"train: {phase.name}: accumulate adds no in-batch negatives; a cached loss with a larger batch does")
 
@@ -70,6 +74,14 @@ def examples(task: TaskParams, seed: int) -> Dataset:
     if task.data == "sts":
         return sts_examples(read_table(SETS / "sts/train.parquet", StsRow))
     return retrieval_examples(read_table(SETS / "retrieval/train.parquet", RetrievalRow), task.negatives, seed)
+
+
+def must_mask(phase: PhaseParams, task: TaskParams, rows: Dataset) -> None:
+    """Raise a UserError where copies of a passage would be taken for negatives of the query that it answers."""
+    if task.loss.kind not in UNMASKED or phase.sampler == "no_duplicates":
+        return
+    if len(set(rows["positive"])) < len(rows):
+        raise UserError(repeats_sentence(phase.name, task.loss.kind))
 
 
 def run_phase(model: SentenceTransformer, params: TrainParams, phase: PhaseParams, work: Work) -> dict[str, Any]:
@@ -84,6 +96,8 @@ def run_phase(model: SentenceTransformer, params: TrainParams, phase: PhaseParam
     tasks = {name: (task, rows) for name, (task, rows) in tasks.items() if len(rows)}
     if not tasks:
         raise UserError(f"train.phases {phase.name}: none of its tasks has a row to train on")
+    for task, rows in tasks.values():
+        must_mask(phase, task, rows)
     losses = {
         name: Weighted(build_loss(model, task.loss, guide, params.dims, params.weights), task.weight)
         for name, (task, _) in tasks.items()
@@ -124,7 +138,8 @@ def dev_sets(params: TrainParams) -> DevEvaluator:
     rows = read_table(SETS / "retrieval/dev.parquet", RetrievalRow)
     pairs = read_table(SETS / "sts/dev.parquet", StsRow)
     passages = read_table(PASSAGES, Passage)
-    return DevEvaluator(rows, pairs, passages, params.dims, params.dev_passages, params.seed)
+    how = DevSettings(params.dims, params.dev_passages, params.seed, params.precision)
+    return DevEvaluator(rows, pairs, passages, how)
 
 
 def publish(model: SentenceTransformer, params: TrainParams, folder: Path) -> None:
@@ -146,6 +161,7 @@ def _line(metrics: dict[str, float]) -> str:
 def main() -> None:
     params = TrainParams.load()
     model = started(params)
+    whole = limit_tokens(model, min(params.max_tokens, model.max_seq_length or params.max_tokens))
     evaluator = dev_sets(params)
     folder = CHECKPOINTS / work_key(params)
     before = evaluator(model)
@@ -158,6 +174,7 @@ def main() -> None:
         live.end()
     after = evaluator(model)
     write_json({"phases": done, "dev_before": before, "dev_after": after}, "reports/train.json")
+    limit_tokens(model, whole)  # what was cut in training is encoded whole
     publish(model, params, folder)
     say(f"train: dev {_line(before)} -> {_line(after)}")
     if any(after[name] < before[name] for name in after):

@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
+from safetensors import safe_open
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
@@ -44,4 +45,12 @@ def _bert() -> TemporaryDirectory[str]:
         BertModel(BertConfig(vocab_size=len(vocabulary), max_position_embeddings=64, **sizes)).save_pretrained(
             folder.name
         )
+    return folder
+
+
+def stored_in(dtype: torch.dtype, folder: Path) -> Path:
+    """Write the tiny BERT with its weights in `dtype`, as half of the hub's checkpoints are, and return its folder."""
+    tiny_bert().to(dtype).save_pretrained(str(folder), create_model_card=False)
+    with safe_open(folder / "model.safetensors", "pt") as weights:
+        assert {weights.get_tensor(name).dtype for name in weights.keys()} == {dtype}  # noqa: SIM118 - no mapping
     return folder

@@ -10,6 +10,7 @@ from nestling.doctor.findings import Finding
 from nestling.doctor.llm import check_llm, check_ray, check_vllm
 from nestling.doctor.machine import check_gpus, check_machine, check_python, check_torch
 from nestling.doctor.project import check_dvc, check_encoder, check_params, check_prompts
+from nestling.doctor.training import check_training
 
 CHECKS: dict[str, Callable[[Facts], Finding | None]] = {
     "python": check_python,
@@ -19,6 +20,7 @@ CHECKS: dict[str, Callable[[Facts], Finding | None]] = {
     "params": check_params,
     "dvc": check_dvc,
     "encoder": check_encoder,
+    "training": check_training,
     "llm": partial(check_llm, where=WRITER),
     "judge": partial(check_llm, where=JUDGE),
     "vllm": check_vllm,

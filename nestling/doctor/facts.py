@@ -12,6 +12,7 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 
 from nestling.errors import UserError
+from nestling.params import at as at
 from nestling.params import read_params
 
 PARAMS = Path("params.yaml")
@@ -66,13 +67,6 @@ def gather() -> Facts:
             installed[name] = version(name)
     memory = psutil.virtual_memory()
     return Facts(params, problem, installed, *_look_at_torch(), memory.available, memory.total)
-
-
-def at(tree: Any, path: str, otherwise: Any = "") -> Any:
-    """Return what stands at a dotted path of a tree, `otherwise` where nothing of its type does."""
-    for key in path.split("."):
-        tree = tree.get(key) if isinstance(tree, dict) else None
-    return tree if isinstance(tree, type(otherwise)) else otherwise
 
 
 def _look_at_torch() -> tuple[str, tuple[Gpu, ...], str]:

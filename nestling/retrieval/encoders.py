@@ -12,10 +12,12 @@ import torch
 import transformers
 from pydantic import Field, PositiveInt
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Transformer
 
 from nestling.errors import UserError
 from nestling.models import fetch, fingerprint
 from nestling.params import Strict
+from nestling.plausible import Traits, dims_fault
 from nestling.retrieval.static import CODE, Features, StaticBag, build_static
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -92,10 +94,17 @@ def make_encoder(
         model = load_encoder(params.folder)
     else:
         model = load_encoder(fetch(params.model, params.revision, "base.encoder"))
-    if not isinstance(model[0], StaticBag):  # a bag has no limit
-        model.max_seq_length = min(params.max_tokens, model.max_seq_length or params.max_tokens)
+    limit_tokens(model, min(params.max_tokens, model.max_seq_length or params.max_tokens))
     model.prompts = prompts
     return model
+
+
+def limit_tokens(model: SentenceTransformer, tokens: int) -> int:
+    """Have a transformer read so many tokens of a text, and return how many it read before; a bag has no limit."""
+    before = model.max_seq_length or tokens
+    if isinstance(model[0], Transformer):
+        model.max_seq_length = tokens
+    return before
 
 
 def _assemble(bag: StaticBag, prompts: dict[str, str]) -> SentenceTransformer:
@@ -103,7 +112,10 @@ def _assemble(bag: StaticBag, prompts: dict[str, str]) -> SentenceTransformer:
 
 
 def load_encoder(folder: str | Path, device: str = "cpu") -> SentenceTransformer:
-    """Load an encoder from a folder.
+    """Load an encoder from a folder, its weights in fp32 whatever they are stored in.
+
+    Half precision is a matter of the arithmetic (autocast), in training and in encoding: an AdamW step of 2e-5 is lost
+    on most weights that are kept in bf16, and vectors that bf16 has normalised are no unit vectors.
 
     Raises:
         UserError: there is none, its weights are not safetensors, or it asks for code of its own.
@@ -118,7 +130,7 @@ def load_encoder(folder: str | Path, device: str = "cpu") -> SentenceTransformer
     kinds = [module["type"] for module in _told(path, "modules.json", [])]
     if kinds == [_OURS]:
         prompts = _told(path, "config_sentence_transformers.json", {}).get("prompts", {})
-        return _assemble(StaticBag.load(str(path)), prompts).to(device)
+        return _assemble(StaticBag.load(str(path)), prompts).to(device).float()
     if foreign := [kind for kind in kinds if not kind.startswith("sentence_transformers.")]:
         raise UserError(f"{path} asks for code of its own ({foreign[0]}), which nestling never runs")
     try:
@@ -127,8 +139,8 @@ def load_encoder(folder: str | Path, device: str = "cpu") -> SentenceTransformer
             device=device,
             trust_remote_code=False,
             local_files_only=True,
-            model_kwargs={"use_safetensors": True},
-        )
+            model_kwargs={"use_safetensors": True, "dtype": torch.float32},
+        ).float()  # the modules behind the transformer, too
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
             f"{path} is not an encoder that sentence-transformers loads: {' '.join(str(error).split())[:300]}"
@@ -188,16 +200,23 @@ def dimension(model: SentenceTransformer) -> int:
 
 def check_dims(dims: Sequence[int], model: SentenceTransformer, where: str) -> None:
     """Raise a UserError when a Matryoshka dimension lies above what the encoder has."""
-    size = dimension(model)
-    if above := [dim for dim in dims if dim > size]:
-        raise UserError(
-            f"{where} holds {above[0]}, but the encoder has {size} dimensions: lower {where}"
-            + (
-                ", or give a static encoder more passages, from which its dimensions come"
-                if isinstance(model[0], StaticBag)
-                else ""
-            )
-        )
+    if fault := dims_fault(dims, dimension(model), where, static=isinstance(model[0], StaticBag)):
+        raise UserError(fault)
+
+
+def traits_of(model: SentenceTransformer) -> Traits:
+    """Return what decides how an encoder can be trained."""
+    weights = sum(tensor.numel() for tensor in model.parameters())
+    if not isinstance(model[0], Transformer):
+        return Traits(dimension(model), weights=weights)
+    config = model[0].config.get_text_config()
+    sizes = (getattr(config, name, 0) for name in ("num_hidden_layers", "hidden_size", "num_attention_heads"))
+    return Traits(dimension(model), model.max_seq_length or 0, *sizes, weights)
+
+
+def imitates_bf16() -> bool:
+    """Whether torch works in bf16 without the processor's help here, which makes it slower than fp32."""
+    return not torch.cuda.is_available() and not torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def code_version(model: SentenceTransformer) -> str:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,28 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.evaluation import BaseEvaluator
 
 from nestling.evaluation.metrics import spearman
-from nestling.retrieval.embeddings import shrink
+from nestling.retrieval.embeddings import Role, encode_texts, shrink
+from nestling.retrieval.encoders import Precision
 
 NDCG, SPEARMAN = "dev_ndcg@10", "dev_spearman"
+_BATCH = 32  # texts encoded at once: it decides time alone
+
+
+@dataclass(frozen=True)
+class DevSettings:
+    """How dev sets are measured.
+
+    Attributes:
+        dims: Matryoshka dimensions.
+        size: passages searched at most.
+        seed: of their sample.
+        precision: of the arithmetic, as in training.
+    """
+
+    dims: Sequence[int]
+    size: int
+    seed: int
+    precision: Precision
 
 
 class DevEvaluator(BaseEvaluator):
@@ -24,26 +44,17 @@ class DevEvaluator(BaseEvaluator):
         rows: retrieval rows of the dev split.
         pairs: sentence pairs of the dev split.
         passages: all passages; dev queries search their own positives and negatives and a sample of the rest.
-        dims: Matryoshka dimensions.
-        size: passages searched at most.
-        seed: of the sample.
+        settings: how.
     """
 
-    def __init__(
-        self,
-        rows: pl.DataFrame,
-        pairs: pl.DataFrame,
-        passages: pl.DataFrame,
-        dims: Sequence[int],
-        size: int,
-        seed: int,
-    ) -> None:
+    def __init__(self, rows: pl.DataFrame, pairs: pl.DataFrame, passages: pl.DataFrame, settings: DevSettings) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.dims, self.pairs = list(dims), pairs
+        self.dims, self.precision, self.pairs = list(settings.dims), settings.precision, pairs
         self.graded = pairs.height > 2 and pairs["score"].n_unique() > 1  # else there is nothing to correlate with
         needed = {*rows["positive_id"], *(name for names in rows["negative_ids"].to_list() for name in names)}
         others = [name for name in passages["passage_id"] if name not in needed]
-        sample = random.Random(seed).sample(others, max(0, min(len(others), size - len(needed))))
+        room = max(0, min(len(others), settings.size - len(needed)))
+        sample = random.Random(settings.seed).sample(others, room)
         searched = passages.filter(pl.col("passage_id").is_in([*needed, *sample]))
         self.texts = searched["text"].to_list()
         place = {name: number for number, name in enumerate(searched["passage_id"])}
@@ -60,13 +71,16 @@ class DevEvaluator(BaseEvaluator):
 
     def __call__(self, model: SentenceTransformer, *_: Any, **__: Any) -> dict[str, float]:  # type: ignore[override]
         """Return the metrics of the model as it is."""
+
+        def encode(texts: list[str], role: Role) -> np.ndarray:
+            return encode_texts(model, texts, role, self.precision, _BATCH)
+
         found: dict[str, float] = {}
         if self.queries:
-            asked, texts = model.encode_query(self.queries), model.encode_document(self.texts)
+            asked, texts = encode(self.queries, "query"), encode(self.texts, "document")
             found[NDCG] = float(np.mean([self._ndcg(asked, texts, dim) for dim in self.dims]))
         if self.graded:
-            left = model.encode_document(self.pairs["sentence1"].to_list())
-            right = model.encode_document(self.pairs["sentence2"].to_list())
+            left, right = (encode(self.pairs[side].to_list(), "pair") for side in ("sentence1", "sentence2"))
             gold = self.pairs["score"].to_numpy()
             cosines = [(shrink(left, dim) * shrink(right, dim)).sum(1) for dim in self.dims]
             found[SPEARMAN] = float(np.mean([spearman(each, gold) if np.ptp(each) > 0 else 0.0 for each in cosines]))

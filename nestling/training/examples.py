@@ -1,43 +1,61 @@
 """Training tables as the trainer wants them: columns of text, the same number in every row."""
 
 import random
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import polars as pl
 from datasets import Dataset
 
+NOBODYS = -1  # the cluster of a text that is no passage
 
-def retrieval_examples(rows: pl.DataFrame, negatives: int, seed: int) -> Dataset:
-    """Return anchor, positive, negative_1 ... negative_n.
+
+def retrieval_examples(
+    rows: pl.DataFrame, negatives: int, seed: int, clusters: Mapping[str, int] | None = None
+) -> Dataset:
+    """Return anchor, positive, negative_1 ... negative_n, and `label` where near-duplicates are known.
 
     Each copy of a repeated row begins with another of its negatives. A row that has fewer hard negatives than
     `negatives` is not dropped: positives of other rows fill up, drawn by seed; they are what in-batch negatives are,
     easy and harmless.
+
+    Args:
+        rows: the table RetrievalRow.
+        negatives: hard negatives a row.
+        seed: of what fills up.
+        clusters: passage id -> its cluster of near-duplicates. `label` then holds the clusters of a row's positive and
+            negatives: near-duplicates are no negatives of each other.
     """
-    columns: dict[str, list[str]] = {"anchor": rows["anchor"].to_list(), "positive": rows["positive"].to_list()}
-    pool = rows.select("positive_id", "positive").unique("positive_id", maintain_order=True)
-    pool_ids, pool_texts = pool["positive_id"].to_list(), pool["positive"].to_list()
+    pool = list(rows.select("positive_id", "positive").unique("positive_id", maintain_order=True).iter_rows())
     own = dict(rows.group_by("query_id").agg(pl.col("answer_ids").explode().unique()).iter_rows())
     draw = random.Random(seed)
-    filled: list[list[str]] = []
+    filled: list[list[tuple[str, str]]] = []
     for query, copy, texts, names in rows.select("query_id", "copy", "negatives", "negative_ids").iter_rows():
-        taken = {*own[query], *names}
-        turned = texts[copy % len(texts) :] + texts[: copy % len(texts)] if texts else []
-        filled.append([*turned[:negatives], *_fill(negatives - len(texts), taken, pool_ids, pool_texts, draw)])
+        known = list(zip(names, texts, strict=True))
+        turned = known[copy % len(known) :] + known[: copy % len(known)] if known else []
+        filled.append([*turned[:negatives], *_fill(negatives - len(known), {*own[query], *names}, pool, draw)])
+    columns: dict[str, list[Any]] = {"anchor": rows["anchor"].to_list(), "positive": rows["positive"].to_list()}
     for number in range(negatives):
-        columns[f"negative_{number + 1}"] = [texts[number] for texts in filled]
+        columns[f"negative_{number + 1}"] = [passages[number][1] for passages in filled]
+    if clusters is not None:
+        shown = zip(rows["positive_id"], filled, strict=True)
+        names_of = ([positive, *(name for name, _ in passages)] for positive, passages in shown)
+        columns["label"] = [[clusters.get(name, NOBODYS) for name in names] for names in names_of]
     return Dataset.from_dict(columns)
 
 
-def _fill(missing: int, taken: set[str], ids: list[str], texts: list[str], draw: random.Random) -> list[str]:
-    found: list[str] = []
-    for place in draw.choices(range(len(ids)), k=20 * missing) if missing > 0 else []:
-        if len(found) < missing and ids[place] not in taken:
-            taken.add(ids[place])
-            found.append(texts[place])
+def _fill(
+    missing: int, taken: set[str], pool: Sequence[tuple[str, str]], draw: random.Random
+) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for place in draw.choices(range(len(pool)), k=20 * missing) if missing > 0 else []:
+        if len(found) < missing and pool[place][0] not in taken:
+            taken.add(pool[place][0])
+            found.append(pool[place])
     if len(found) < missing:  # nearly the whole corpus is the query's own
-        free = [place for place, name in enumerate(ids) if name not in taken]
-        found += [texts[place] for place in draw.sample(free, min(len(free), missing - len(found)))]
-    return found + [""] * (missing - len(found))  # a corpus of a handful of passages has no other
+        free = [passage for passage in pool if passage[0] not in taken]
+        found += draw.sample(free, min(len(free), missing - len(found)))
+    return found + [("", "")] * (missing - len(found))  # a corpus of a handful of passages has no other
 
 
 def sts_examples(rows: pl.DataFrame) -> Dataset:

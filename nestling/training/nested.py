@@ -6,14 +6,13 @@ now. The full vector knows which wrong passages are nearly right; a short prefix
 better. docs/log.md has the measurements.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 import torch
 from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 from torch.nn import functional
 
-_SAME = 0.9999  # cosine from which two passages of a batch are taken for one text
 _NEVER = -1e4
 
 
@@ -21,7 +20,8 @@ class NestedRankingLoss(nn.Module):
     """Ranking over the batch at every dimension, with self-distillation into the smaller ones.
 
     A passage that stands in the batch twice, as another row's positive or negative, is no negative of its own query;
-    nor is another positive of a query that stands in the batch twice.
+    nor is another positive of a query that stands in the batch twice, nor a near-duplicate of either. Texts are
+    compared by what the encoder reads of them: dropout makes two vectors of one text differ.
 
     Args:
         model: the student.
@@ -39,11 +39,22 @@ class NestedRankingLoss(nn.Module):
         self.scale, self.distil = scale, distil
 
     def forward(self, sentence_features: Iterable[dict[str, Tensor]], labels: Tensor | None = None) -> Tensor:
-        """Return the loss of a batch whose columns are anchor, positive and any number of negatives."""
-        anchors, *passages = [self.model(features)["sentence_embedding"] for features in sentence_features]
-        candidates = torch.cat(passages)
+        """Return the loss of a batch whose columns are anchor, positive and any number of negatives.
+
+        Args:
+            sentence_features: of each column.
+            labels: [rows, passages of a row], the cluster of near-duplicates of each passage, positive first; one that
+                is negative is nobody's. None where nothing is known of near-duplicates.
+        """
+        columns = list(sentence_features)
+        hidden = _repeats(columns, labels)  # before the model, which adds to the features
+        anchors, *passages = [self.model(features)["sentence_embedding"] for features in columns]
+        # half precision is too coarse for the differences of cosines, which `scale` enlarges
+        with torch.autocast(anchors.device.type, enabled=False):
+            return self._loss(anchors.float(), torch.cat(passages).float(), hidden.to(anchors.device))
+
+    def _loss(self, anchors: Tensor, candidates: Tensor, hidden: Tensor) -> Tensor:
         targets = torch.arange(len(anchors), device=anchors.device)
-        hidden = _repeats(anchors, passages, targets)
         teacher: Tensor | None = None
         total: Tensor = anchors.new_zeros(())
         for dim, weight in zip(self.dims, self.weights, strict=True):
@@ -63,10 +74,38 @@ def _cosines(left: Tensor, right: Tensor) -> Tensor:
     return functional.normalize(left, dim=-1) @ functional.normalize(right, dim=-1).T
 
 
-def _repeats(anchors: Tensor, passages: Sequence[Tensor], targets: Tensor) -> Tensor:
-    """Return [rows, candidates], true where a candidate is a positive of the row's query, but not the row's target."""
-    with torch.no_grad():
-        same: Tensor = _cosines(passages[0], torch.cat(list(passages))) > _SAME
-        same[:, : len(anchors)] |= _cosines(anchors, anchors) > _SAME
-        same[targets, targets] = False
-        return same
+def _repeats(columns: Sequence[Mapping[str, Tensor]], clusters: Tensor | None) -> Tensor:
+    """Return [rows, candidates], true where a candidate is a positive of the row's query, but not the row's target.
+
+    Positives of a query are those of all rows that ask it, and the near-duplicates of these.
+    """
+    texts = [_texts(features) for features in columns]
+    numbers: dict[Hashable, int] = {}
+    asked, *passages = [torch.tensor([numbers.setdefault(text, len(numbers)) for text in column]) for column in texts]
+    alike = _equal(passages[0], torch.cat(passages))
+    if clusters is not None:
+        known = clusters.T.cpu()  # a column of the batch a row, as the candidates come
+        alike |= _equal(known[0], known.flatten()) & (known[0] >= 0)[:, None]
+    same = (_equal(asked, asked).float() @ alike.float()) > 0
+    rows = torch.arange(len(asked))
+    same[rows, rows] = False
+    return same
+
+
+def _equal(left: Tensor, right: Tensor) -> Tensor:
+    return left[:, None] == right[None, :]
+
+
+def _texts(features: Mapping[str, Tensor]) -> list[Hashable]:
+    """Return what the encoder reads of each text: its tokens without padding, or what stands in its bag."""
+    ids = features["input_ids"].cpu()
+    for borders in ("offsets", "cu_seq_lens_q"):  # texts end to end: of static embeddings, of flash attention
+        if borders in features:
+            starts = features[borders].cpu().long()
+            parts = ids.flatten().tensor_split(starts[1:] if borders == "offsets" else starts[1:-1])
+            return [tuple(part.tolist()) for part in parts]
+    if "weights" in features:  # a bag has no order
+        pairs = zip(ids.tolist(), features["weights"].tolist(), strict=True)
+        return [frozenset((one, many) for one, many in zip(*row, strict=True) if many) for row in pairs]
+    read = features["attention_mask"].cpu().bool() if "attention_mask" in features else torch.ones_like(ids).bool()
+    return [tuple(row[kept].tolist()) for row, kept in zip(ids, read, strict=True)]

@@ -17,11 +17,13 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from nestling.errors import UserError
 from nestling.params import Strict
+from nestling.retrieval.embeddings import PROMPTS, Role
 from nestling.retrieval.encoders import Precision
 from nestling.tables.io import write_text
 from nestling.training.dev import DevEvaluator
 from nestling.training.objectives import LossParams
 
+LABELS = ("label", "score")  # columns that are no text
 WHOLE = "whole"  # stands in a checkpoint that was written to its end, and names its files
 
 
@@ -204,10 +206,11 @@ def _rhythm(between: int) -> tuple[int, int]:
 
 
 def _prompts(model: SentenceTransformer, sets: Mapping[str, Dataset]) -> dict[str, str]:
-    """Return what stands before the texts of each column, as it will when they are encoded: a query's for anchors."""
-    columns = dict.fromkeys(name for rows in sets.values() for name in rows.column_names if name != "score")
-    roles = {name: "query" if name == "anchor" else "document" for name in columns}
-    return {name: prompt for name, role in roles.items() if (prompt := model.prompts.get(role))}
+    """Return what stands before the texts of each column, as it will when they are encoded."""
+    columns = dict.fromkeys(name for rows in sets.values() for name in rows.column_names if name not in LABELS)
+    roles: dict[str, Role] = {"anchor": "query", "sentence1": "pair", "sentence2": "pair"}
+    sides = {name: PROMPTS[roles.get(name, "document")] for name in columns}
+    return {name: prompt for name, side in sides.items() if (prompt := model.prompts.get(side))}
 
 
 def _last_whole(folder: Path) -> Path | None:

@@ -1,12 +1,15 @@
 import polars as pl
 import pytest
+import torch
 from sentence_transformers.sentence_transformer.evaluation import (
     EmbeddingSimilarityEvaluator,
     InformationRetrievalEvaluator,
 )
 
-from nestling.training.dev import NDCG, SPEARMAN, DevEvaluator
-from tests.encoders import static_encoder
+from nestling.evaluation.metrics import spearman
+from nestling.retrieval.embeddings import shrink
+from nestling.training.dev import NDCG, SPEARMAN, DevEvaluator, DevSettings
+from tests.encoders import static_encoder, tiny_bert
 
 TEXTS = {
     "p1": "il mulino apre alle nove",
@@ -31,8 +34,9 @@ def rows(*asked):
     return pl.DataFrame(columns, schema=["origin", "anchor", "positive_id", "negative_ids"], orient="row")
 
 
-def evaluator(asked=(), pairs=PAIRS, size=10, dims=DIMS):
-    return DevEvaluator(rows(*asked) if asked else rows(("x", "y", "p1")).clear(), pairs, PASSAGES, dims, size, seed=1)
+def evaluator(asked=(), pairs=PAIRS, size=10, dims=DIMS, precision="fp32"):
+    settings = DevSettings(dims, size, 1, precision)
+    return DevEvaluator(rows(*asked) if asked else rows(("x", "y", "p1")).clear(), pairs, PASSAGES, settings)
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +97,22 @@ def test_the_best_checkpoint_is_chosen_by_queries_and_without_them_by_pairs(aske
     assert found.measures
     assert found.primary_metric == primary
     assert primary in found(model)
+
+
+def test_pairs_are_measured_with_the_prompt_of_queries():
+    model = tiny_bert()
+    model.prompts = {"query": "domanda: ", "document": "testo: "}
+    left, right = (model.encode_query(PAIRS[side].to_list()) for side in ("sentence1", "sentence2"))
+    expected = spearman((shrink(left, 16) * shrink(right, 16)).sum(1), PAIRS["score"].to_numpy())
+    assert evaluator(dims=[16])(model)[SPEARMAN] == pytest.approx(expected)
+
+
+def test_the_arithmetic_is_that_of_training():
+    model = tiny_bert()
+    wide = evaluator([("recorded", *RIGHT)], dims=[16], precision="bf16")
+    seen = []
+    model[0].auto_model.encoder.layer[0].attention.self.query.register_forward_hook(
+        lambda _, __, found: seen.append(found.dtype)
+    )
+    wide(model)
+    assert set(seen) == {torch.bfloat16}

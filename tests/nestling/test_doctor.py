@@ -16,9 +16,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 import typer
 from huggingface_hub import close_session, constants
 from safetensors.numpy import save_file
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Dense, StaticEmbedding
 
 from nestling.commands.doctor import doctor
 from nestling.doctor.argilla import ARGILLA_URL, check_argilla
@@ -29,6 +32,9 @@ from nestling.doctor.llm import check_ray, check_vllm
 from nestling.doctor.machine import check_gpus, check_machine, check_torch
 from nestling.doctor.network import PATIENCE
 from nestling.doctor.project import check_dvc, check_encoder, check_params, check_prompts
+from nestling.doctor.training import check_training, traits_in
+from nestling.retrieval.encoders import save_encoder
+from tests.encoders import static_encoder, stored_in, tiny_bert
 from tests.tiny_llm import tiny_llm
 
 KEY = "sk-this-is-a-secret"
@@ -676,3 +682,53 @@ def test_the_real_command(tmp_path):
     for screened in (outside.stdout, inside.stdout):
         assert KEY not in screened
         assert len(screened.splitlines()) <= 24
+
+
+# --- whether the section `train` fits the encoder
+
+
+def project_with(encoder, **train):
+    phase = {"name": "one", "learning_rate": 1.0e-5, "batch_size": 8, "sampler": "batch_sampler", "tasks": []}
+    return replace(FACTS, params={"base": {"encoder": encoder}, "train": {"dims": [16, 8], "phases": [phase]} | train})
+
+
+def at_path(folder):
+    return {"kind": "path", "folder": str(folder), "max_tokens": 32}
+
+
+def test_dimensions_and_rates_are_held_against_the_encoder_before_anything_runs(tmp_path):
+    stored_in(torch.bfloat16, tmp_path / "bert")
+    assert check_training(project_with(at_path(tmp_path / "bert"))).state == "ok"
+    finding = check_training(project_with(at_path(tmp_path / "bert"), dims=[32, 8]))
+    assert (finding.state, finding.way_out) == ("no", "lower train.dims")
+    assert finding.found == "train.dims holds 32, but the encoder has 16 dimensions"
+    hot = check_training(project_with(at_path(tmp_path / "bert"), phases=[{"name": "one", "learning_rate": 5e-4}]))
+    assert "ruins a transformer" in hot.found
+    assert "recipes/hub-small.yaml" in hot.way_out
+    static = {"kind": "static", "dims": 768}
+    assert check_training(project_with(static, phases=[{"name": "one", "learning_rate": 5e-4}])).state == "ok"
+    assert "768" in check_training(project_with(static, dims=[1024])).found
+
+
+def test_the_dimensions_of_other_kinds_of_encoder_are_read_too(tmp_path):
+    narrow = SentenceTransformer(modules=[*tiny_bert(), Dense(16, 8)], device="cpu")
+    narrow.save_pretrained(str(tmp_path / "narrow"), create_model_card=False)
+    save_encoder(static_encoder(["il mulino macina il grano", "la baita apre"], 2), tmp_path / "static")
+    table = SentenceTransformer(modules=[StaticEmbedding(tiny_bert().tokenizer, embedding_dim=12)], device="cpu")
+    table.save_pretrained(str(tmp_path / "table"), create_model_card=False)
+    found = {name: traits_in(tmp_path / name) for name in ("narrow", "static", "table")}
+    assert {name: (traits.dims, traits.layers) for name, traits in found.items()} == {
+        "narrow": (8, 2),
+        "static": (2, 0),
+        "table": (12, 0),
+    }
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", "{}", '{"hidden_size": "wide"}'])
+def test_an_encoder_that_cannot_be_read_is_left_to_base(content, tmp_path):
+    if content is not None:
+        (tmp_path / "config.json").write_text(content)
+    assert check_training(project_with(at_path(tmp_path))).state == "--"
+    hub = {"kind": "hub", "model": "house/nowhere", "revision": COMMIT}
+    assert check_training(project_with(hub)).state == "--"
+    assert check_training(FACTS) is None

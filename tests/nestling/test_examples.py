@@ -35,6 +35,19 @@ def test_columns_are_anchor_positive_and_as_many_negatives_as_asked():
     assert retrieval_examples(rows, 0, seed=1).column_names == ["anchor", "positive"]
 
 
+def test_clusters_of_near_duplicates_go_along_as_the_label():
+    rows = frame(row("q1", "a", ["b", "c"]), row("q2", "b", [], copy=1), row("q3", "c", ["x"]))
+    clusters = {"a": 0, "b": 1, "c": 0}
+    found = retrieval_examples(rows, 2, seed=1, clusters=clusters)
+    shown = [[one[name].removeprefix("text ") for name in ("positive", "negative_1", "negative_2")] for one in found]
+    assert found["label"] == [[clusters.get(name, -1) for name in names] for names in shown]
+    assert found["label"][0] == [0, 1, 0]
+    assert found["label"][2][:2] == [0, -1]  # of x nothing is known
+    alone = retrieval_examples(rows.head(1), 3, seed=1, clusters=clusters)
+    assert alone["label"] == [[0, 1, 0, -1]]  # no passage is left to fill up with
+    assert "label" not in retrieval_examples(rows, 2, seed=1).column_names
+
+
 names = st.sampled_from("abcdef")
 rows_of = st.lists(
     st.tuples(st.sampled_from(["q1", "q2", "q3"]), names, st.lists(names, max_size=3, unique=True)),

@@ -1,9 +1,11 @@
 import pytest
 import torch
+from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss, MultipleNegativesRankingLoss
+from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
 from nestling.training.nested import NestedRankingLoss
-from tests.encoders import static_encoder
+from tests.encoders import static_encoder, tiny_bert
 
 ANCHORS = ["quando apre il mulino", "ragù della nonna", "porto in inverno", "prove del coro"]
 POSITIVES = [
@@ -28,6 +30,36 @@ def run(model, loss, *columns):
     value = loss([model.preprocess(column) for column in columns], None)
     value.backward()
     return value.item(), model[0].turn.grad.clone()
+
+
+def with_dropout(padding="right"):
+    """A transformer that gives two vectors of one text in training, as all that are fine-tuned do."""
+    model = tiny_bert().train()
+    model.tokenizer.padding_side = padding
+    one, other = (model(model.preprocess(POSITIVES[:1]))["sentence_embedding"] for _ in range(2))
+    assert not torch.allclose(one, other, atol=1e-3)
+    return model
+
+
+def table_of_words():
+    """The library's own static encoder, whose texts lie end to end."""
+    return SentenceTransformer(modules=[StaticEmbedding(tiny_bert().tokenizer, embedding_dim=8)], device="cpu")
+
+
+def of(model, *columns, clusters=None, dims=(8, 4)):
+    """Return the loss of columns of text, asked with one prompt and answered with another."""
+    asked, *texts = columns
+    prompts = [model.preprocess(asked, prompt="domanda "), *(model.preprocess(one, prompt="testo ") for one in texts)]
+    labels = None if clusters is None else torch.tensor(clusters)
+    return nested(model, 0.5, dims, (1.0, 1.0))(prompts, labels).item()
+
+
+STUDENTS = {
+    "static": student,
+    "bert": with_dropout,
+    "padded on the left": lambda: with_dropout("left"),
+    "static of the library": table_of_words,
+}
 
 
 @pytest.mark.parametrize("columns", [(ANCHORS, POSITIVES), (ANCHORS, POSITIVES, NEGATIVES)])
@@ -95,3 +127,63 @@ def test_half_precision_stays_finite(dtype):
         value, slope = run(model, nested(model, 0.5), [*ANCHORS, *ANCHORS], [*POSITIVES, *POSITIVES])
     assert 0 <= value < 100
     assert torch.isfinite(slope).all()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("kind", STUDENTS)
+def test_repeats_are_known_by_their_words_whatever_the_vectors_are(kind, precision):
+    model = STUDENTS[kind]()
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
+        copies = of(model, [*ANCHORS, *ANCHORS], POSITIVES[:1] * 8)  # eight rows, one passage
+        again = of(model, ANCHORS[:2], POSITIVES[:1] * 2, [POSITIVES[0], POSITIVES[0]])  # and as hard negatives
+        asked = of(model, ANCHORS[:1] * 3, POSITIVES[:3])  # one query, three answers
+        both = of(model, ANCHORS[:1] * 2, POSITIVES[:2], POSITIVES[1::-1])  # the other's answer as a hard negative
+        others = of(model, ANCHORS, POSITIVES, NEGATIVES)
+    assert [copies, again, asked, both] == pytest.approx([0] * 4, abs=1e-6)  # there is no negative at all
+    assert others > 0.1
+
+
+@pytest.mark.parametrize("kind", STUDENTS)
+def test_a_copy_in_a_column_of_other_lengths_is_a_copy(kind):
+    model = STUDENTS[kind]()
+    model.eval()  # so that two losses can be compared
+    long = f"{NEGATIVES[3]} e di molte altre"
+    expected = of(model, ANCHORS[:1], POSITIVES[:1], [long])
+    assert expected > 0
+    assert of(model, ANCHORS[:1] * 2, POSITIVES[:1] * 2, [POSITIVES[0], long]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_two_words_that_are_turned_about_are_no_copy_to_who_reads_their_order():
+    model = with_dropout()
+    turned = [" ".join(text.split()[::-1]) for text in POSITIVES[:2]]
+    assert of(model, ANCHORS[:1], POSITIVES[:1], turned[:1]) > 0
+    assert of(student(), ANCHORS[:1], POSITIVES[:1], turned[:1]) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["static", "bert"])
+def test_near_duplicates_are_no_negatives_of_each_other(kind):
+    model = STUDENTS[kind]()
+    asked, answers, hard = ANCHORS[:2], POSITIVES[:2], NEGATIVES[:2]
+    apart = [[0, 2], [1, 3]]
+    assert of(model, asked, answers, hard, clusters=apart) > 0
+    assert of(model, asked, answers, clusters=[[7], [7]]) == pytest.approx(0, abs=1e-6)
+    assert of(model, asked, answers, hard, clusters=[[7, 7], [7, 7]]) == pytest.approx(0, abs=1e-6)
+    # a near-duplicate of another positive of the same query
+    assert of(model, ANCHORS[:1] * 2, answers, hard, clusters=[[0, 1], [1, 0]]) == pytest.approx(0, abs=1e-6)
+    assert of(model, asked, answers, clusters=[[-1], [-1]]) > 0  # of these nothing is known
+
+
+def test_a_near_duplicate_is_hidden_from_its_own_query_alone():
+    model = student().eval()
+    labels = {"none": None, "apart": [[0, 2], [1, 3]], "hidden": [[0, 0], [1, 3]]}
+    found = {name: of(model, ANCHORS[:2], POSITIVES[:2], NEGATIVES[:2], clusters=one) for name, one in labels.items()}
+    assert found["none"] == found["apart"] > found["hidden"] > 0
+
+
+def test_half_precision_does_not_blur_the_cosines_that_the_scale_enlarges():
+    model = student()
+    loss = NestedRankingLoss(model, [8], [1.0], 100.0, 0.0)
+    whole, _ = run(model, loss, ANCHORS, POSITIVES, NEGATIVES)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half, _ = run(model, loss, ANCHORS, POSITIVES, NEGATIVES)
+    assert half == pytest.approx(whole, abs=1e-2)

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from nestling.errors import UserError
 from nestling.retrieval.encoders import load_encoder
-from nestling.training.dev import DevEvaluator
+from nestling.training.dev import DevEvaluator, DevSettings
 from nestling.training.examples import retrieval_examples, sts_examples
 from nestling.training.objectives import build_loss
 from nestling.training.phases import WHOLE, PhaseParams, TaskParams, Work, check_precision, steps_of, train_phase
@@ -78,7 +78,7 @@ def phase(**changes):
 
 def evaluator(measures=True):
     rows, pairs = (ROWS.tail(6), PAIRS) if measures else (ROWS.clear(), PAIRS.clear())
-    return DevEvaluator(rows, pairs, PASSAGES, [8, 4], 24, seed=1)
+    return DevEvaluator(rows, pairs, PASSAGES, DevSettings([8, 4], 24, 1, "fp32"))
 
 
 def train(folder, params, model=None, sets=SETS, measures=True, precision="fp32"):
@@ -235,6 +235,16 @@ def test_no_duplicates_keeps_a_passage_once_in_a_batch(tmp_path):
     assert curve(tmp_path, "loss")[0][1] == 0  # nothing but its own positive
 
 
+def test_near_duplicates_reach_the_loss_beside_another_task(tmp_path):
+    nested = RETRIEVAL | {"loss": {"kind": "nested_mnrl", "scale": 20.0, "distil": 0.5}}
+    empty = {}
+    for name, known in {"one": dict.fromkeys(ROWS["positive_id"], 7), "apart": {}}.items():
+        sets = {"r": retrieval_examples(ROWS, 1, 1, known), "s": sts_examples(PAIRS)}
+        train(tmp_path / name, phase(tasks=[nested, STS], epochs=1.0, checkpoints=1), sets=sets, measures=False)
+        empty[name] = sum(abs(value) < 1e-6 for _, value in curve(tmp_path / name, "loss"))
+    assert empty == {"one": 6, "apart": 0}  # the six batches of queries have no negative; the three of pairs stand
+
+
 def test_prompts_stand_before_the_texts_of_training_as_of_search(tmp_path):
     model = tiny_bert()
     model.prompts = {"query": "chiede ", "document": "testo "}
@@ -248,6 +258,7 @@ def test_prompts_stand_before_the_texts_of_training_as_of_search(tmp_path):
     model[0].tokenizer.__class__ = Listening
     train(tmp_path, phase(epochs=1.0), model, measures=False)
     assert heard >= {f"chiede {anchor}" for anchor in ROWS["anchor"]} | {f"testo {text}" for text in TEXTS}
+    assert heard >= {f"chiede {text}" for text in TEXTS[:20]}  # sentence pairs
     assert not heard & {*ROWS["anchor"], *TEXTS}
 
 

@@ -10,6 +10,7 @@ from nestling.retrieval.encoders import dimension, load_encoder
 from nestling.tables.corpus import SPLITS, Passage
 from nestling.tables.io import write_table
 from stages.base import OUT, BaseParams, main
+from tests.encoders import tiny_bert
 
 STATIC = {"kind": "static", "dims": 4, "views": {"word": 1.0}, "saturation": 1.2, "max_features": 100}
 
@@ -67,3 +68,46 @@ def test_a_mistaken_encoder_is_one_sentence(project, encoder, sentence):
     write_params(project, encoder)
     with pytest.raises(UserError, match=sentence):
         BaseParams.load()
+
+
+def with_train(folder, encoder, **train):
+    write_params(folder, encoder)
+    file = folder / "params.yaml"
+    phase = {"name": "one", "learning_rate": 1.0e-5, "batch_size": 4, "tasks": []}
+    tree = yaml.safe_load(file.read_text()) | {"train": {"dims": [4], "phases": [phase]} | train}
+    file.write_text(yaml.safe_dump(tree))
+
+
+def by_path(folder):
+    prompts = {"query_prompt": "query: ", "passage_prompt": "passage: "}
+    return {"kind": "path", "folder": str(folder), "sha256": fingerprint(folder), "max_tokens": 32, **prompts}
+
+
+def test_more_dimensions_than_it_came_out_with_are_told_at_once(project):
+    with_train(project, STATIC | {"dims": 64}, dims=[64, 4])
+    with pytest.raises(
+        UserError, match=r"train.dims holds 64, but the encoder has \d dimensions: lower train.dims, or give"
+    ):
+        main()
+    assert not OUT.exists()
+    assert not (project / "reports").exists()
+
+
+def test_a_transformer_is_not_begun_with_a_static_encoder_s_settings(project):
+    tiny_bert().save_pretrained(str(project / "bert"), create_model_card=False)
+    phase = {"name": "one", "learning_rate": 5.0e-4}
+    with_train(project, by_path(project / "bert"), dims=[768, 8], phases=[phase])
+    with pytest.raises(UserError, match=r"train.dims holds 768, .* has 16 .*; train.phases one: learning_rate 0.0005"):
+        main()
+    assert not OUT.exists()
+
+
+def test_what_training_a_transformer_costs_is_said_beforehand(project, capsys):
+    tiny_bert().save_pretrained(str(project / "bert"), create_model_card=False)
+    task = {"data": "retrieval", "negatives": 1, "loss": {"kind": "nested_mnrl"}}
+    phase = {"name": "one", "learning_rate": 1.0e-5, "batch_size": 10**9, "epochs": 10**9, "tasks": [task]}
+    with_train(project, by_path(project / "bert"), dims=[8], phases=[phase])
+    main()
+    said = capsys.readouterr().err
+    assert "base: train.phases one: a step may want" in said
+    assert dimension(load_encoder(OUT)) == 16

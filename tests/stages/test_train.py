@@ -1,6 +1,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import torch
 import yaml
+from safetensors import safe_open
 
 from nestling.errors import UserError
 from nestling.retrieval.encoders import dimension, load_encoder, save_encoder, trained_dims
@@ -17,7 +20,7 @@ from nestling.tables.corpus import Passage
 from nestling.tables.io import empty, write_table
 from nestling.tables.training import RetrievalRow, StsRow
 from stages.train import TrainParams, check, dev_sets, examples, main, work_key
-from tests.encoders import static_encoder, tiny_bert
+from tests.encoders import static_encoder, stored_in, tiny_bert
 from tests.project import REPOSITORY
 
 draw = random.Random(1)
@@ -152,6 +155,37 @@ def test_a_transformer_is_trained_as_well(loss, tmp_path, monkeypatch):
     assert not list(Path("models/tuned").glob("README.md"))
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_weights_stored_in_half_precision_are_trained_and_kept_in_full(precision, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    furnish(tmp_path)
+    shutil.rmtree("models/base")
+    before = load_encoder(stored_in(torch.bfloat16, Path("models/base"))).state_dict()
+    gentle = PHASE | {"learning_rate": 2.0e-5, "epochs": 0.5, "schedule": "constant", "warmup": 0.0}
+    write_params(tmp_path, phases=[gentle], precision=precision)
+    main()
+    with safe_open("models/tuned/model.safetensors", "pt") as weights:
+        assert {weights.get_tensor(name).dtype for name in weights.keys()} == {torch.float32}  # noqa: SIM118
+    after = load_encoder("models/tuned").state_dict()
+    layers = [
+        name for name in before if ".attention.self." in name and name.endswith(("query.weight", "value.weight"))
+    ]
+    assert layers
+    assert all((after[name] != before[name]).float().mean() > 0.95 for name in layers)
+
+
+def test_texts_are_cut_in_training_and_read_whole_afterwards(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    furnish(tmp_path, base=tiny_bert())
+    write_params(tmp_path, phases=[PHASE | {"epochs": 0.3}], max_tokens=4)
+    main()
+    short = contents(tmp_path)["models/tuned/model.safetensors"]
+    assert load_encoder("models/tuned").max_seq_length == 48
+    write_params(tmp_path, phases=[PHASE | {"epochs": 0.3}], max_tokens=512)
+    main()
+    assert contents(tmp_path)["models/tuned/model.safetensors"] != short
+
+
 def test_without_dev_data_it_trains_to_the_end(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     furnish(tmp_path, dev=0)
@@ -201,6 +235,32 @@ def test_accumulating_batches_of_a_ranking_loss_is_remarked_upon(project, capfd)
     write_params(project, phases=[PHASE | {"tasks": [task], "accumulate": 2}])
     check(TrainParams.load(), load_encoder("models/base"))
     assert "accumulate adds no in-batch negatives" in capfd.readouterr().err
+
+
+def test_a_rate_that_no_transformer_stands_is_remarked_upon(project, capfd):
+    check(TrainParams.load(), tiny_bert())
+    assert "learning_rate 0.01 is a static encoder's and ruins a transformer" in capfd.readouterr().err
+    check(TrainParams.load(), load_encoder("models/base"))
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("kind", ["mnrl", "nested_mnrl"])
+@pytest.mark.parametrize("sampler", ["batch_sampler", "no_duplicates"])
+def test_a_loss_that_knows_no_repeats_does_not_get_any(kind, sampler, project):
+    twice = pl.concat(
+        [retrieval(range(10, 60)), retrieval(range(10, 20)).with_columns(query_id=pl.col("query_id") + "b")]
+    )
+    write_table(twice, Path("data/balanced/retrieval/train.parquet"), RetrievalRow)
+    loss = {"kind": kind, "scale": 20.0} | ({"distil": 0.5} if kind == "nested_mnrl" else {})
+    write_params(project, phases=[PHASE | {"tasks": [RETRIEVAL | {"loss": loss}], "sampler": sampler, "epochs": 0.2}])
+    if (kind, sampler) != ("mnrl", "batch_sampler"):
+        main()
+        return
+    with pytest.raises(
+        UserError, match="contrastive: mnrl takes the copies of a passage in a batch for negatives: write"
+    ):
+        main()
+    assert not Path("models/tuned").exists()
 
 
 def test_negatives_of_a_task_become_columns(project):
