@@ -63,7 +63,8 @@ def judge(ranked: pl.DataFrame, params: FilterParams) -> tuple[pl.DataFrame, pl.
     kept, lost = sieve(
         ranked.sort(~trusted, "rank", "query_id"),
         {
-            "not_found": (pl.col("rank") <= params.max_rank) | trusted,
+            # a score of 0 is no nearness: the query or its passage has no direction, or nothing in common
+            "not_found": ((pl.col("rank") <= params.max_rank) & (pl.col("score") != 0)) | trusted,
             "copied": (pl.col("copied") <= params.max_copied) | (size < params.copied_from_words),
         },
     )

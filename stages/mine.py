@@ -47,20 +47,20 @@ class MineParams(StageParams, section="mine", shared=("seed", "current", "encode
 
 
 def search(encoder: Encoder, passages: pl.DataFrame, queries: pl.DataFrame, depth: int) -> pl.DataFrame:
-    """Return the `depth` nearest passages of each query, ranked from 1."""
+    """Return the `depth` nearest passages of each query, ranked from 1; a query without direction has none."""
     hits = top_k(
         encoder.encode(queries["text"].to_list(), "query"),
         encoder.encode(passages["text"].to_list(), "document"),
         depth,
         encoder.device,
     )
-    found = hits.passage.shape[1]
+    asked, place = np.nonzero(hits.passage >= 0)
     return pl.DataFrame(
         {
-            "query_id": queries["query_id"].gather(np.repeat(np.arange(queries.height), found)),
-            "rank": np.tile(np.arange(1, found + 1), queries.height),
-            "passage_id": passages["passage_id"].gather(hits.passage.ravel()),
-            "score": hits.score.ravel(),
+            "query_id": queries["query_id"].gather(asked),
+            "rank": place + 1,
+            "passage_id": passages["passage_id"].gather(hits.passage[asked, place]),
+            "score": hits.score[asked, place],
         }
     ).cast(HITS)  # type: ignore[arg-type]
 
