@@ -20,6 +20,7 @@ from pydantic import Field, NonNegativeFloat
 from nestling.cli import run, say
 from nestling.corpus.contamination import TEXTS, pair_leaks, text_leaks
 from nestling.errors import UserError
+from nestling.evaluation.standing import GENERATED, RECORDED
 from nestling.params import StageParams
 from nestling.reporting.cards import data_card
 from nestling.tables.corpus import Passage, SentencePair, SuiteDocument, SuitePair, SuiteQrel, SuiteQuery
@@ -29,7 +30,6 @@ from nestling.tables.review import CuratedQuery, Negative, Positive
 from nestling.tables.training import Leak, RetrievalRow, StsRow
 
 OUT, HELDOUT, LEAKS = Path("data/balanced"), Path("data/heldout"), Path("reports/leaks.jsonl")
-SUITE = "heldout"
 
 
 class BalanceParams(StageParams, section="balance", shared=("set", "seed")):
@@ -196,7 +196,7 @@ def gated(split: dict[str, pl.DataFrame], pairs: dict[str, pl.DataFrame], params
     write_text(check(leaks, Leak, "finding leaks").write_ndjson(), LEAKS)
     gate(leaks, params)
     asked = {"item": pl.lit("query"), "item_id": pl.col("query_id"), "text": pl.col("anchor")}
-    ours = pl.concat([split["dev"], split["test"]]).select(suite=pl.lit(SUITE), **asked)
+    ours = pl.concat([split["dev"], split["test"]]).select(suite=pl.lit("heldout"), **asked)
     repeats = text_leaks(split["train"].select(**asked).unique(maintain_order=True), ours, params.near_duplicate)
     train, kept = without(split["train"], pairs["train"], pl.concat([leaks, repeats]))
     if train.is_empty() and kept.is_empty():
@@ -219,12 +219,14 @@ def write_heldout(test: pl.DataFrame, answerable: pl.DataFrame, passages: pl.Dat
 
     A recorded query may name several documents; each of them answers it, whichever the encoder found first.
     """
+    written = pl.when(pl.col("origin") == "recorded").then(pl.lit(RECORDED)).otherwise(pl.lit(GENERATED))
     asked = test.select("query_id", "anchor")
     named = asked.unique(maintain_order=True).join(answerable, on="query_id", maintain_order="left")
     answers = pl.concat([test.select("query_id", "anchor", "passage_id"), named]).unique(maintain_order=True)
     rows = answers.join(
         passages.select("passage_id", "document_id"), on="passage_id", maintain_order="left"
-    ).with_columns(suite=pl.lit(SUITE), text="anchor", relevance=pl.lit(1, dtype=pl.Int32))
+    ).with_columns(text="anchor", relevance=pl.lit(1, dtype=pl.Int32))
+    rows = rows.join(test.select("query_id", suite=written).unique("query_id"), on="query_id", maintain_order="left")
     write_table(rows.unique("query_id", maintain_order=True), HELDOUT / "queries.parquet", SuiteQuery)
     write_table(rows.unique(["query_id", "document_id"]), HELDOUT / "qrels.parquet", SuiteQrel)
 

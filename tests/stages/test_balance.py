@@ -169,7 +169,9 @@ def test_both_sets_are_built_with_their_factors_and_the_test_split_is_a_suite(pr
     assert report["retrieval"] == {"rows": 8, "unique": 4, "factor": 2.0, "dev": 1}
     assert report["sts"] == {"rows": 8, "unique": 1, "factor": 8.0, "dev": 1}
     assert train["query_id"].unique().sort().to_list() == NAMES[:4]
-    assert read_table("data/heldout/queries.parquet", SuiteQuery).rows() == [("heldout", NAMES[5], QUESTIONS[5])]
+    assert read_table("data/heldout/queries.parquet", SuiteQuery).rows() == [
+        ("heldout.recorded", NAMES[5], QUESTIONS[5])
+    ]
     assert read_table("data/heldout/qrels.parquet", SuiteQrel)["document_id"].to_list() == ["museo"]
 
 
