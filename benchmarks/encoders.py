@@ -17,8 +17,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import yaml
+
+from nestling.evaluation.standing import called
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = ("prepare", "base", "generate", "filter", "mine", "select", "curate", "balance", "train", "evaluate")
@@ -75,7 +78,8 @@ encoder = Encoder(folder, EncodeParams(device="auto", precision="bf16", batch_si
 encoder.model.max_seq_length = 128
 dims, found = [384, 256, 128, 64], {}
 for suite in suites:
-    scores = pl.concat(score_encoder(suite, "minilm", encoder, dims)).filter(pl.col("metric") == "ndcg@10")
+    scores = pl.concat(score_encoder(suite, "minilm", encoder, dims, Path("data/runs")))
+    scores = scores.filter(pl.col("metric") == "ndcg@10")
     means = scores.group_by("dim").agg(pl.col("value").mean())
     found[suite.name] = {str(dim): value for dim, value in means.iter_rows()}
 for scores in score_pairs(pairs, "minilm", encoder, dims) if pairs.height else []:
@@ -93,6 +97,22 @@ def show(title: str, rows: dict[str, dict[str, float]], dims: list[str]) -> None
         print(f"| {name} | {' | '.join(f'{cells[dim]:.3f}' if dim in cells else '' for dim in dims)} |")
 
 
+def show_retrieval(metrics: dict[str, Any], figures: dict[str, Any], minilm: dict[str, dict[str, float]]) -> None:
+    """Print a table a suite, people's queries first, with intervals and what to mind."""
+    stemmer = figures["bm25"]["stemmer"]
+    bm25 = f"BM25, stemmed ({stemmer})" if stemmer else "BM25, words as they are"
+    for suite, systems in metrics["retrieval"].items():  # people's queries first
+        dims = list(systems["tuned"])
+        rows = {name: {dim: systems[name][dim]["ndcg@10"] for dim in dims} for name in ("base", "tuned")}
+        rows = {bm25: {dims[0]: systems["bm25"]["ndcg@10"]}, "all-MiniLM-L6-v2": minilm[suite], **rows}
+        show(f"{called(suite)}, nDCG@10", rows, sorted({*dims, "384"}, key=int, reverse=True))
+        gaps = {dim: cell["ndcg@10"]["minus_base"] for dim, cell in figures["retrieval"][suite].items()}
+        for dim, gap in gaps.items():
+            low, high = gap["low"], gap["high"]
+            print(f"tuned - base at {dim}: {low:+.3f} to {high:+.3f}, p {gap['p']:.4f} ({gap['p_holm']:.4f} by Holm)")
+        print(*figures["suites"][suite]["notes"], sep="\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--beir", type=Path, help="a folder in BEIR layout")
@@ -108,16 +128,13 @@ def main() -> None:
         spent["(MiniLM untuned)"] = run(folder, ["minilm", MINILM_SHA256])
         metrics = json.loads((folder / "reports/metrics.json").read_text(encoding="utf-8"))
         minilm = json.loads((folder / "minilm.json").read_text(encoding="utf-8"))
+        figures = json.loads((folder / "reports/significance.json").read_text(encoding="utf-8"))
     print("| stage | seconds | MB |\n|---|---|---|")
     for stage, (seconds, memory) in spent.items():
         print(f"| {stage} | {seconds:.1f} | {memory:.0f} |")
     own = [seconds for stage, (seconds, _) in spent.items() if stage in STAGES]
     print(f"| all stages | {sum(own):.1f} | {max(memory for _, memory in spent.values()):.0f} |")
-    for suite, systems in metrics["retrieval"].items():
-        dims = list(systems["tuned"])
-        rows = {name: {dim: systems[name][dim]["ndcg@10"] for dim in dims} for name in ("base", "tuned")}
-        rows = {"BM25": {dims[0]: systems["bm25"]["ndcg@10"]}, "all-MiniLM-L6-v2": minilm[suite], **rows}
-        show(f"{suite}, nDCG@10", rows, sorted({*dims, "384"}, key=int, reverse=True))
+    show_retrieval(metrics, figures, minilm)
     for suite, systems in metrics["sts"].items():
         dims = list(systems["tuned"])
         rows = {name: {dim: systems[name][dim]["spearman"] for dim in dims} for name in ("base", "tuned")}

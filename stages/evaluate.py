@@ -2,10 +2,11 @@
 
 Reads   data/suites/{documents,queries,qrels,pairs}.parquet, data/heldout/{queries,qrels}.parquet,
         data/prepared/passages.parquet (Passage), models/base/, models/tuned/
-Writes  data/scores/{queries,pairs}.parquet (QueryScore, PairScore), reports/metrics.json, reports/significance.json
+Writes  data/scores/{queries,pairs}.parquet (QueryScore, PairScore), data/runs/<suite>/qrels and
+        data/runs/<suite>/<system>[.<dim>].run[.gz] (TREC's formats), reports/metrics.json, reports/significance.json
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,20 +17,23 @@ from pydantic import PositiveInt
 
 from nestling.cli import run, say
 from nestling.errors import UserError
-from nestling.evaluation.bm25 import Bm25Params, rank
-from nestling.evaluation.bootstrap import mean_interval, paired_correlation_difference, paired_difference
-from nestling.evaluation.metrics import DEPTH, METRICS, pearson, score_queries, spearman
-from nestling.evaluation.suites import Suite, make_suites
+from nestling.evaluation.bm25 import Bm25, Bm25Params, stemmed
+from nestling.evaluation.figures import Draws, significance, tree
+from nestling.evaluation.metrics import DEPTH, score_queries
+from nestling.evaluation.runs import packed, replacing_folder, write_qrels, write_run, writing
+from nestling.evaluation.suites import POOL, Suite, make_suites
 from nestling.params import StageParams
 from nestling.retrieval.embeddings import EncodeParams, Encoder, Vectors, shrink
 from nestling.retrieval.encoders import check_dims, trained_dims
-from nestling.retrieval.search import top_documents
+from nestling.retrieval.search import Hits, top_documents
 from nestling.tables.corpus import Passage, SuiteDocument, SuitePair, SuiteQrel, SuiteQuery
 from nestling.tables.evaluation import PairScore, QueryScore
 from nestling.tables.io import read_table, write_json, write_table
 
 OUT, MODELS = Path("data/scores"), {"base": Path("models/base"), "tuned": Path("models/tuned")}
 SUITES, HELDOUT = Path("data/suites"), Path("data/heldout")
+RUNS = Path("data/runs")
+CHUNK = 1024  # queries whose rankings are in memory at once
 QUERY_SCORE = {
     "suite": pl.String,
     "system": pl.String,
@@ -58,35 +62,52 @@ class EvaluateParams(StageParams, section="evaluate", shared=("seed", "languages
 
 @dataclass(frozen=True)
 class Prefix:
-    """The Matryoshka prefix of vectors, a block at a time."""
+    """The Matryoshka prefix of vectors, of those from `first` to `last`, a block at a time."""
 
     vectors: Vectors
     dim: int
+    first: int = 0
+    last: int | None = None
 
     def __len__(self) -> int:
-        return len(self.vectors)
+        return len(range(len(self.vectors))[self.first : self.last])
 
     def block(self, start: int, stop: int) -> np.ndarray:
         """Return [stop - start, dim] float32 on the unit sphere."""
-        return shrink(self.vectors.block(start, stop), self.dim)
+        return shrink(self.vectors.block(self.first + start, self.first + min(stop, len(self))), self.dim)
 
 
-def score_bm25(suite: Suite, params: EvaluateParams) -> pl.DataFrame:
-    """Return QueryScore rows of BM25 on a suite."""
-    places = rank(suite.queries, suite.passages, suite.owner, DEPTH, params.bm25, params.languages[0])
-    return _named(score_queries(suite.ranking(places), suite.qrels), suite.name, "bm25", 0)
+def score_bm25(suite: Suite, params: EvaluateParams, runs: Path) -> pl.DataFrame:
+    """Return QueryScore rows of BM25 on a suite, and write its run."""
+    index = Bm25(suite.passages, suite.owner, params.bm25, params.languages[0])
+    return _scored(suite, "bm25", 0, runs, lambda start, stop: index.search(suite.queries[start:stop], POOL))
 
 
-def score_encoder(suite: Suite, system: str, encoder: Encoder, dims: list[int]) -> Iterator[pl.DataFrame]:
-    """Yield QueryScore rows of an encoder on a suite, a dimension at a time; texts are encoded once."""
+def score_encoder(suite: Suite, system: str, encoder: Encoder, dims: list[int], runs: Path) -> Iterator[pl.DataFrame]:
+    """Yield QueryScore rows of an encoder on a suite, a dimension at a time, and write runs; encodes texts once."""
     queries, passages = encoder.encode(suite.queries, "query"), encoder.encode(suite.passages, "document")
     for dim in dims:
-        hits = top_documents(Prefix(queries, dim), Prefix(passages, dim), suite.owner, DEPTH, encoder.device)
-        yield _named(score_queries(suite.ranking(hits.passage), suite.qrels), suite.name, system, dim)
+        cut = Prefix(passages, dim)
+
+        def search(start: int, stop: int, cut: Prefix = cut) -> Hits:
+            asked = Prefix(queries, cut.dim, start, stop)
+            return top_documents(asked, cut, suite.owner, POOL, encoder.device)
+
+        yield _scored(suite, system, dim, runs, search)
 
 
-def _named(scores: pl.DataFrame, suite: str, system: str, dim: int) -> pl.DataFrame:
-    named = scores.with_columns(suite=pl.lit(suite), system=pl.lit(system), dim=pl.lit(dim, dtype=pl.UInt32))
+def _scored(suite: Suite, system: str, dim: int, runs: Path, search: Callable[[int, int], Hits]) -> pl.DataFrame:
+    """Score what `search` finds for the queries from one place to another, some at a time, and write it down."""
+    tag = f"{system}.{dim}" if dim else system
+    found = []
+    with writing(runs / suite.name / f"{tag}.run{packed(len(suite.queries) * DEPTH)}") as file:
+        for start in range(0, len(suite.queries), CHUNK):
+            hits = suite.run(search(start, start + CHUNK), start)
+            write_run(hits, tag, file)
+            found.append(score_queries(hits, {query: suite.qrels[query] for query in hits if query in suite.qrels}))
+    named = pl.concat(found).with_columns(
+        suite=pl.lit(suite.name), system=pl.lit(system), dim=pl.lit(dim, dtype=pl.UInt32)
+    )
     return named.select(list(QUERY_SCORE))
 
 
@@ -107,84 +128,6 @@ def score_pairs(pairs: pl.DataFrame, system: str, encoder: Encoder, dims: list[i
         ).select(list(PAIR_SCORE))
 
 
-def tree(queries: pl.DataFrame, pairs: pl.DataFrame) -> dict[str, Any]:
-    """Return the numbers of reports/metrics.json."""
-    means = queries.group_by("suite", "system", "dim", "metric").agg(pl.col("value").mean())
-    found: dict[str, Any] = {"retrieval": {}, "sts": {}}
-    ordered = means.sort("suite", "system", pl.col("dim"), descending=[False, False, True])
-    cells = {(suite, system, dim, metric): value for suite, system, dim, metric, value in ordered.iter_rows()}
-    for suite, system, dim in dict.fromkeys(key[:3] for key in cells):
-        place = found["retrieval"].setdefault(suite, {}).setdefault(system, {})
-        place = place if system == "bm25" else place.setdefault(str(dim), {})
-        place.update({metric: round(cells[suite, system, dim, metric], 6) for metric in METRICS})
-    for (suite, system, dim), group in _grouped(pairs):
-        cosine, gold = group["cosine"].to_numpy(), group["score"].to_numpy()
-        if not np.ptp(cosine):
-            raise UserError(
-                f"{system} finds the pairs of the STS suite {suite} all equally similar: does it know their words?"
-            )
-        place = found["sts"].setdefault(suite, {}).setdefault(system, {})
-        place[str(dim)] = {"spearman": round(spearman(cosine, gold), 6), "pearson": round(pearson(cosine, gold), 6)}
-    return found
-
-
-def _grouped(pairs: pl.DataFrame) -> Iterator[tuple[tuple[str, str, int], pl.DataFrame]]:
-    groups = pairs.sort("suite", "system", "dim", "pair_id", descending=[False, False, True, False])
-    for key, group in groups.group_by("suite", "system", "dim", maintain_order=True):
-        yield (str(key[0]), str(key[1]), int(str(key[2]))), group
-
-
-def significance(queries: pl.DataFrame, pairs: pl.DataFrame, params: EvaluateParams) -> dict[str, Any]:
-    """Return the numbers of reports/significance.json: tuned less base, and less BM25, by paired bootstrap."""
-    found: dict[str, Any] = {
-        "what": "tuned minus base, and minus bm25; paired bootstrap over queries or pairs; 95% percentile interval",
-        "replicates": params.replicates,
-        "retrieval": {},
-        "sts": {},
-    }
-    wide = queries.filter(pl.col("metric") == "ndcg@10")
-    for suite in wide["suite"].unique().sort():
-        here = wide.filter(pl.col("suite") == suite)
-        dims = here.filter(pl.col("system") == "tuned")["dim"].unique().sort(descending=True)
-        found["retrieval"][suite] = {str(dim): {"ndcg@10": _compare(here, dim, params)} for dim in dims}
-    for suite in pairs["suite"].unique().sort():
-        here = pairs.filter(pl.col("suite") == suite)
-        dims = here["dim"].unique().sort(descending=True)
-        found["sts"][suite] = {str(dim): {"spearman": _compare_pairs(here, dim, params)} for dim in dims}
-    return found
-
-
-def _values(scores: pl.DataFrame, system: str, dim: int, column: str, key: str) -> np.ndarray:
-    return scores.filter((pl.col("system") == system) & (pl.col("dim") == dim)).sort(key)[column].to_numpy()
-
-
-def _compare(scores: pl.DataFrame, dim: int, params: EvaluateParams) -> dict[str, Any]:
-    tuned = _values(scores, "tuned", dim, "value", "query_id")
-    whole = mean_interval(tuned, params.seed, params.replicates)
-    report: dict[str, Any] = {
-        "tuned": [round(number, 6) for number in (whole.mean, whole.low, whole.high)],
-        "queries": whole.queries,
-    }
-    for other, its_dim in (("base", dim), ("bm25", 0)):
-        gap = paired_difference(
-            tuned, _values(scores, other, its_dim, "value", "query_id"), params.seed, params.replicates
-        )
-        report[f"minus_{other}"] = {name: round(getattr(gap, name), 6) for name in ("mean", "low", "high", "p")}
-    return report
-
-
-def _compare_pairs(scores: pl.DataFrame, dim: int, params: EvaluateParams) -> dict[str, Any]:
-    tuned, base = (_values(scores, system, dim, "cosine", "pair_id") for system in ("tuned", "base"))
-    gold = _values(scores, "tuned", dim, "score", "pair_id")
-    gap = paired_correlation_difference(tuned, base, gold, params.seed, params.replicates)
-    difference = {"mean": gap.difference, "low": gap.low, "high": gap.high, "p": gap.p}
-    return {
-        "tuned": [round(number, 6) for number in (gap.tuned, *gap.tuned_interval)],
-        "pairs": gap.pairs,
-        "minus_base": {name: round(value, 6) for name, value in difference.items()},
-    }
-
-
 def read_suites() -> tuple[list[Suite], pl.DataFrame]:
     """Return all retrieval suites, the set's own held-out queries among them, and all STS pairs."""
     passages = read_table("data/prepared/passages.parquet", Passage)
@@ -200,6 +143,10 @@ def read_suites() -> tuple[list[Suite], pl.DataFrame]:
         own=pl.lit(False),
     )
     brought = read_table(SUITES / "documents.parquet", SuiteDocument)
+    if taken := sorted({*brought["suite"]} & {*held_out["suite"]}):
+        raise UserError(
+            f"a suite may not be called {taken[0]}, as the set's own held-out queries are: rename its folder"
+        )
     searched = held_out.select("suite").unique(maintain_order=True).join(own, how="cross")
     suites = make_suites(pl.concat([brought, searched]), queries, qrels)
     pairs = read_table(SUITES / "pairs.parquet", SuitePair)
@@ -213,26 +160,48 @@ def read_suites() -> tuple[list[Suite], pl.DataFrame]:
     return suites, pairs
 
 
-def main() -> None:
-    params = EvaluateParams.load()
-    suites, pairs = read_suites()
+def noted(suites: list[Suite], params: EvaluateParams, figures: dict[str, Any]) -> dict[str, Any]:
+    """Return reports/significance.json with what BM25 was, and tell people what to mind."""
+    stems = stemmed(params.bm25, params.languages[0]) if suites else None
+    if suites and params.bm25.stem and not stems:
+        say(f"evaluate: there is no stemmer for the language {params.languages[0]!r}: BM25 compares whole words")
+    for name, told in figures["suites"].items():
+        for note in told["notes"]:
+            say(f"evaluate: {name}: {note}")
+    return {**figures, "bm25": {"k1": params.bm25.k1, "b": params.bm25.b, "stemmer": stems}}
+
+
+def scores_of(suites: list[Suite], pairs: pl.DataFrame, params: EvaluateParams, runs: Path) -> list[pl.DataFrame]:
+    """Return the tables QueryScore and PairScore of all systems, and write runs and qrels."""
     dims = trained_dims(MODELS["tuned"])
-    queries = [score_bm25(suite, params) for suite in suites]
-    cosines = [pl.DataFrame(schema=PAIR_SCORE)]
+    queries, cosines = [pl.DataFrame(schema=QUERY_SCORE)], [pl.DataFrame(schema=PAIR_SCORE)]
+    for suite in suites:
+        with writing(runs / suite.name / "qrels") as file:
+            write_qrels(suite.qrels, file)
+        queries.append(score_bm25(suite, params, runs))
     for system, folder in MODELS.items():
         encoder = Encoder(folder, params.encode)
         check_dims(dims, encoder.model, "train.dims")
         for suite in suites:
-            queries += score_encoder(suite, system, encoder, dims)
+            queries += score_encoder(suite, system, encoder, dims, runs)
         if pairs.height:
             cosines += score_pairs(pairs, system, encoder, dims)
-    scores, pair_scores = pl.concat([pl.DataFrame(schema=QUERY_SCORE), *queries]), pl.concat(cosines)
-    metrics, compared = tree(scores, pair_scores), significance(scores, pair_scores, params)
+    return [pl.concat(queries), pl.concat(cosines)]
+
+
+def main() -> None:
+    params = EvaluateParams.load()
+    suites, pairs = read_suites()
+    documents = {suite.name: len(suite.document_ids) for suite in suites}
+    with replacing_folder(RUNS) as runs:
+        scores, cosines = scores_of(suites, pairs, params, runs)
+        metrics = tree(scores, cosines, documents)
+        figures = significance(scores, cosines, documents, Draws(params.seed, params.replicates))
     write_table(scores, OUT / "queries.parquet", QueryScore)
-    write_table(pair_scores, OUT / "pairs.parquet", PairScore)
+    write_table(cosines, OUT / "pairs.parquet", PairScore)
     write_json(metrics, "reports/metrics.json")
-    write_json(compared, "reports/significance.json")
-    say(f"evaluate: {len(suites)} retrieval suites, {pairs['suite'].n_unique()} STS suites at {dims} dimensions")
+    write_json(noted(suites, params, figures), "reports/significance.json")
+    say(f"evaluate: {len(suites)} retrieval suites, {len(metrics['sts'])} STS suites; rankings are in {RUNS}")
 
 
 if __name__ == "__main__":

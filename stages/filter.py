@@ -97,7 +97,8 @@ def judge(ranked: pl.DataFrame, params: FilterParams) -> Judged:
     kept, lost = sieve(
         ranked.sort("query_id", "rank", "passage_id"),
         {
-            "not_found": (pl.col("rank") <= params.max_rank) | trusted | held_out,
+            # a score of 0 is no nearness: the query or its passage has no direction, or nothing in common
+            "not_found": ((pl.col("rank") <= params.max_rank) & (pl.col("score") != 0)) | trusted | held_out,
             "copied": (pl.col("copied") <= params.max_copied) | (size < params.copied_from_words) | held_out,
         },
     )

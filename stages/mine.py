@@ -52,15 +52,18 @@ class MineParams(StageParams, section="mine", shared=("seed", "current", "encode
 def search(
     encoder: Encoder, asked: Vectors, texts: Vectors, queries: pl.Series, passages: pl.Series, depth: int
 ) -> pl.DataFrame:
-    """Return the `depth` nearest passages of each query, ranked from 1; queries and passages are ids."""
+    """Return the `depth` nearest passages of each query, ranked from 1; a query without direction has none.
+
+    `queries` and `passages` are ids.
+    """
     hits = top_k(asked, texts, depth, encoder.device)
-    found = hits.passage.shape[1]
+    query, place = np.nonzero(hits.passage >= 0)
     return pl.DataFrame(
         {
-            "query_id": queries.gather(np.repeat(np.arange(len(queries)), found)),
-            "rank": np.tile(np.arange(1, found + 1), len(queries)),
-            "passage_id": passages.gather(hits.passage.ravel()),
-            "score": hits.score.ravel(),
+            "query_id": queries.gather(query),
+            "rank": place + 1,
+            "passage_id": passages.gather(hits.passage[query, place]),
+            "score": hits.score[query, place],
         }
     ).cast(HITS)  # type: ignore[arg-type]
 

@@ -5,7 +5,7 @@ Sakai, "Evaluating Evaluation Metrics based on the Bootstrap" (SIGIR 2006); Efro
 the Bootstrap" (1993), for the percentile interval. Memory is bounded, and the same seed gives the same interval.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -169,6 +169,19 @@ def paired_correlation_difference(
     return CorrelationDifference(
         tuned, base, tuned - base, low, high, len(gold), _p(differences), _percentiles(both[0])
     )
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Return each p of a family corrected by Holm's step-down method, in the order given.
+
+    Where all below a level are called real, the chance that any of them is not stays below that level, however the
+    tests hang together: Holm, "A Simple Sequentially Rejective Multiple Test Procedure" (1979).
+    """
+    corrected, most = [0.0] * len(p), 0.0
+    for rank, place in enumerate(sorted(range(len(p)), key=lambda place: p[place])):
+        most = max(most, min(1.0, (len(p) - rank) * p[place]))
+        corrected[place] = most
+    return corrected
 
 
 class _MiddleRanks:

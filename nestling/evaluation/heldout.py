@@ -10,8 +10,8 @@ import polars as pl
 
 from nestling.corpus.cleaning import words
 from nestling.corpus.ids import content_id
+from nestling.evaluation.standing import GENERATED, HELD_OUT, RECORDED
 
-RECORDED, GENERATED = "heldout.recorded", "heldout.generated"  # a user's suite has no dot in its name
 WRITTEN, LLM = "recorded", "llm"  # origins
 _ANSWERS = {"query_id": pl.String, "document_id": pl.String}
 
@@ -47,11 +47,10 @@ def hold_out(queries: pl.DataFrame, answerable: pl.DataFrame, passages: pl.DataF
         _suite(GENERATED, by_llm if by_llm.height else made, answerable, passages),
     ]
     drawn = [_drawn(part, most, seed) for part in parts]
-    names = (RECORDED, GENERATED)
     return HeldOut(
         pl.concat(drawn),
         pl.concat(_qrels(part) for part in drawn),
-        {name: whole.height - part.height for name, whole, part in zip(names, parts, drawn, strict=True)},
+        {name: whole.height - part.height for name, whole, part in zip(HELD_OUT, parts, drawn, strict=True)},
     )
 
 

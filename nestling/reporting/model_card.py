@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from nestling.evaluation.standing import called
 from nestling.reporting.limits import limits_section
 from nestling.reporting.markdown import escape, fenced, front_matter, hub_licences, table
 from nestling.reporting.provenance import data_section, review_section
@@ -32,7 +33,7 @@ class Facts:
         results: of the evaluation.
         funnel: the table FunnelRow.
         licences: passages by licence.
-        heldout: queries of the held-out suite by origin.
+        heldout: queries of the set's test split that are measured on, by origin.
         examples: anchors and positives to quote.
     """
 
@@ -85,12 +86,12 @@ def _head(facts: Facts) -> dict[str, Any]:
 
 def _indexed(suite: SuiteResult) -> dict[str, Any]:
     task, metric = HUB_TASKS[suite.metric]
-    called = LABELS[suite.metric]
+    metric_name = LABELS[suite.metric]
     return {
         "task": {"type": task, "name": task.replace("-", " ").title()},
-        "dataset": {"name": suite.suite, "type": "unknown"},
+        "dataset": {"name": called(suite.suite), "type": "unknown"},
         "metrics": [
-            {"type": metric, "value": round(cell.tuned, 4), "name": f"{called}, {cell.dim} dimensions"}
+            {"type": metric, "value": round(cell.tuned, 4), "name": f"{metric_name}, {cell.dim} dimensions"}
             for cell in suite.cells
         ],
     }
@@ -126,11 +127,18 @@ scores = model.similarity(model.encode_query(queries), model.encode_document(pas
 
 
 def _results(facts: Facts) -> str:
-    replicates = facts.reports["significance"]["replicates"]
-    return (
-        f"Tuned with its 95% interval, and paired differences with theirs, by bootstrap with {replicates:,} "
-        f"resamples. Encoders are cut to each dimension; BM25 has none.\n\n{results_section(list(facts.results))}"
-    )
+    told = facts.reports["significance"]
+    families = ", ".join(f"{found['differences']} of {found['family']}" for found in told["holm"].values())
+    return f"""Tuned with its 95% interval, and paired differences with theirs and their p, by bootstrap with \
+{told["replicates"]:,} resamples; in brackets p as Holm corrects it ({families}). Encoders are cut to each \
+dimension; BM25 has none and compares {_words(told["bm25"]["stemmer"])}. Judged@10 is the share of judged documents \
+among tuned's first ten; what nobody judged counts as wrong.
+
+{results_section(facts.results)}"""
+
+
+def _words(stemmer: str | None) -> str:
+    return f"words stemmed by the rules of {stemmer} (Snowball)" if stemmer else "words as they are, without a stemmer"
 
 
 def _reproduce() -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import dataframely as dy
 import polars as pl
 
+from nestling.evaluation.standing import called
 from nestling.reporting.results import LABELS, Cell, SuiteResult
 from nestling.tables.io import empty
 
@@ -31,6 +32,7 @@ class DimensionPoint(dy.Schema):
     low = dy.Float64(nullable=True)  # of the 95% interval
     high = dy.Float64(nullable=True)
     panel = dy.String()
+    order = dy.UInt32()  # of the panel: people's queries, then a program's, then sentence pairs
     size = dy.UInt32()  # queries or pairs
 
 
@@ -48,8 +50,8 @@ class MarginBin(dy.Schema):
 def dimension_points(results: Sequence[SuiteResult]) -> pl.DataFrame:
     """Return the table DimensionPoint."""
     rows = [
-        (suite.suite, suite.metric, *point, f"{suite.suite}: {LABELS[suite.metric]}", suite.size)
-        for suite in results
+        (suite.suite, suite.metric, *point, f"{called(suite.suite)}: {LABELS[suite.metric]}", order, suite.size)
+        for order, suite in enumerate(results)
         for cell in suite.cells
         for point in _points(cell)
     ]

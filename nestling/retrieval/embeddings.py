@@ -25,6 +25,7 @@ from nestling.params import Strict
 from nestling.retrieval.encoders import DTYPES, Precision, code_version, dimension, load_encoder
 
 CACHE = Path(".cache/embeddings")
+_ROUNDING = 1e-4  # of a unit vector: float32 rounds each number to 1e-7, and a sum of a thousand to some 3e-6
 _SHARD = 16_384  # texts encoded between two writes: what a kill can cost
 
 Role = Literal["query", "document", "pair"]
@@ -204,13 +205,21 @@ def _places(folder: Path) -> dict[bytes, tuple[str, int]]:
     return places
 
 
+def has_direction(vectors: np.ndarray) -> np.ndarray:
+    """Return [n], whether a vector of [n, dims] points anywhere: is finite, and longer than rounding leaves of one."""
+    length = np.linalg.norm(vectors, axis=1)
+    return np.asarray(np.isfinite(length) & (length > _ROUNDING))
+
+
 def shrink(vectors: np.ndarray, dim: int) -> np.ndarray:
     """Return the Matryoshka prefix of `dim` numbers of unit vectors [n, dims], back on the unit sphere.
+
+    A prefix without direction becomes zero: brought to unit length, rounding would rank passages.
 
     Raises:
         ValueError: there are fewer dimensions than `dim`.
     """
     if dim > vectors.shape[1]:
         raise ValueError(f"cannot shrink {vectors.shape[1]} dimensions to {dim}")
-    head = vectors[:, :dim]
-    return np.asarray(head / np.maximum(np.linalg.norm(head, axis=1, keepdims=True), 1e-12), dtype=np.float32)
+    head = np.where(has_direction(vectors[:, :dim])[:, None], vectors[:, :dim], 0)
+    return np.asarray(head / np.maximum(np.linalg.norm(head, axis=1, keepdims=True), _ROUNDING), dtype=np.float32)

@@ -1,10 +1,16 @@
-"""Exact search in blocks: every passage is scored for every query, and memory does not grow with the corpus."""
+"""Exact search in blocks: every passage is scored for every query, and memory does not grow with the corpus.
+
+A vector without direction (zero, or not finite) is no evidence: a query that has none finds nothing, and a passage
+that has none is not found.
+"""
 
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import torch
+
+from nestling.retrieval.embeddings import has_direction
 
 BLOCK = (512, 8192)  # queries, passages: a block of scores is 16 MiB
 
@@ -24,32 +30,63 @@ class Hits:
     """The nearest passages of each query, best first; equal scores in the passages' order.
 
     Attributes:
-        passage: [queries, depth] int64, the place of the passage.
-        score: [queries, depth] float32, cosine.
+        passage: [queries, depth] int64, the place of the passage; -1 where no more were found.
+        score: [queries, depth] float32, cosine; -inf where no more were found.
     """
 
     passage: np.ndarray
     score: np.ndarray
 
 
+def _hits(places: np.ndarray, scores: np.ndarray) -> Hits:
+    return Hits(np.where(np.isneginf(scores), -1, places), scores)
+
+
+class _Asked:
+    """A block of queries on the device, and what they score."""
+
+    def __init__(self, vectors: np.ndarray, device: str) -> None:
+        self.device = device
+        self.vectors, self.heard = self._put(vectors)
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def _put(self, vectors: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.from_numpy(vectors).to(self.device), torch.from_numpy(has_direction(vectors)).to(self.device)
+
+    def scores(self, passages: np.ndarray) -> torch.Tensor:
+        """Return [queries, passages] cosines, -inf where either has no direction."""
+        vectors, heard = self._put(passages)
+        found = self.vectors @ vectors.T
+        if not (heard.all() and self.heard.all()):
+            found.masked_fill_(~(self.heard[:, None] & heard), -torch.inf)
+        return found
+
+    def own_scores(self, passages: Blocks, own: np.ndarray) -> torch.Tensor:
+        """Return [queries], the cosine of each query with a passage of its own, -inf where either has no direction."""
+        vectors, heard = self._put(np.concatenate([passages.block(int(place), int(place) + 1) for place in own]))
+        return (self.vectors * vectors).sum(1).masked_fill(~(self.heard & heard), -torch.inf)
+
+
 def top_k(queries: Blocks, passages: Blocks, depth: int, device: str = "cpu", block: tuple[int, int] = BLOCK) -> Hits:
-    """Return the `depth` nearest passages of each query (all of them, where there are fewer)."""
+    """Return the `depth` nearest passages of each query; fewer where no more have a direction."""
     depth = min(depth, len(passages))
     places = np.empty((len(queries), depth), dtype=np.int64)
     scores = np.empty((len(queries), depth), dtype=np.float32)
     for start in range(0, len(queries), block[0]):
-        asked = torch.from_numpy(queries.block(start, start + block[0])).to(device)
+        asked = _Asked(queries.block(start, start + block[0]), device)
         best = torch.empty((len(asked), 0), device=device)
         where = torch.empty((len(asked), 0), dtype=torch.int64, device=device)
         for first in range(0, len(passages), block[1]):
-            found = asked @ torch.from_numpy(passages.block(first, first + block[1])).to(device).T
+            found = asked.scores(passages.block(first, first + block[1]))
             here = torch.arange(first, first + found.shape[1], device=device).expand(len(asked), -1)
             best, where = _merge(torch.cat([best, found], 1), torch.cat([where, here], 1), depth)
         places[start : start + len(asked)], scores[start : start + len(asked)] = (
             where.cpu().numpy(),
             best.cpu().numpy(),
         )
-    return Hits(places, scores)
+    return _hits(places, scores)
 
 
 def _merge(scores: torch.Tensor, places: torch.Tensor, depth: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -89,26 +126,22 @@ def ranks(
         block: how many queries and passages are compared at once.
 
     Returns:
-        rank [queries], 1 is first, ties counted in the passage's favour; score [queries].
+        rank [queries], 1 is first, ties counted in the passage's favour; score [queries]. Where the query or its
+        passage has no direction the rank is one more than there are passages, and the score 0.
     """
     rank = np.ones(len(queries), dtype=np.int64)
     score = np.empty(len(queries), dtype=np.float32)
     for start in range(0, len(queries), block[0]):
-        asked = torch.from_numpy(queries.block(start, start + block[0])).to(device)
-        mine = own[start : start + len(asked)]
-        target = _own_scores(asked, passages, mine, device)
+        asked = _Asked(queries.block(start, start + block[0]), device)
+        target = asked.own_scores(passages, own[start : start + len(asked)])
         above = torch.zeros(len(asked), dtype=torch.int64, device=device)
         for first in range(0, len(passages), block[1]):
-            found = asked @ torch.from_numpy(passages.block(first, first + block[1])).to(device).T
+            found = asked.scores(passages.block(first, first + block[1]))
             above += (found > target[:, None] + 1e-6).sum(1)
         rank[start : start + len(asked)] += above.cpu().numpy()
         score[start : start + len(asked)] = target.cpu().numpy()
-    return rank, score
-
-
-def _own_scores(asked: torch.Tensor, passages: Blocks, own: np.ndarray, device: str) -> torch.Tensor:
-    vectors = np.concatenate([passages.block(int(place), int(place) + 1) for place in own])
-    return (asked * torch.from_numpy(vectors).to(device)).sum(1)
+    lost = np.isneginf(score)
+    return np.where(lost, len(passages) + 1, rank), np.where(lost, np.float32(0), score)
 
 
 def top_documents(
@@ -135,11 +168,11 @@ def top_documents(
     places = np.empty((len(queries), depth), dtype=np.int64)
     scores = np.empty((len(queries), depth), dtype=np.float32)
     for start in range(0, len(queries), block[0]):
-        asked = torch.from_numpy(queries.block(start, start + block[0])).to(device)
+        asked = _Asked(queries.block(start, start + block[0]), device)
         best = torch.empty((len(asked), 0), device=device)
         where = torch.empty((len(asked), 0), dtype=torch.int64, device=device)
         for first in range(0, len(passages), block[1]):
-            found = asked @ torch.from_numpy(passages.block(first, first + block[1])).to(device).T
+            found = asked.scores(passages.block(first, first + block[1]))
             own = torch.from_numpy(owner[first : first + block[1]] - owner[first]).to(device)
             most = torch.full((len(asked), int(own[-1]) + 1), -torch.inf, device=device)
             most.scatter_reduce_(1, own.expand(len(asked), -1), found, "amax")
@@ -149,4 +182,4 @@ def top_documents(
             _, once = np.unique(names, return_index=True)
             kept = np.sort(once)[:depth]
             places[start + row], scores[start + row] = names[kept], values[kept]
-    return Hits(places, scores)
+    return _hits(places, scores)

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from nestling.evaluation.standing import standing
+
 METRICS = {"retrieval": "ndcg@10", "sts": "spearman"}
 _SHORT = 256  # the dimension that is shown beside the largest, or the nearest to it
 _WIDTHS = (28, 9, 9, 12, 20, 30)
@@ -116,7 +118,7 @@ def compare_pairs(without: Sequence[pl.DataFrame], judged: Sequence[pl.DataFrame
 def _side_by_side(
     without: Sequence[pl.DataFrame], judged: Sequence[pl.DataFrame], key: str, column: str
 ) -> Iterator[tuple[str, int, pl.DataFrame]]:
-    """Yield suite, dim and what the encoders got, training by training; by suite, and the largest dim first."""
+    """Yield suite, dim and what the encoders got, training by training; people's queries and large dims first."""
     place = ["suite", "dim", "training", key]
     before, after = (
         pl.concat(scores.with_columns(training=pl.lit(number)) for number, scores in enumerate(each))
@@ -126,7 +128,8 @@ def _side_by_side(
     other = before.filter(tuned).select(*place, without=column)
     both = after.filter(tuned).rename({column: "with"}).join(other, on=place, validate="1:1")
     ordered = both.sort(place, descending=[False, True, False, False])
-    for (suite, dim), group in ordered.group_by("suite", "dim", maintain_order=True):
+    groups = sorted(ordered.group_by("suite", "dim", maintain_order=True), key=lambda item: standing(str(item[0][0])))
+    for (suite, dim), group in groups:
         yield str(suite), int(str(dim)), group
 
 

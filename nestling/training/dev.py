@@ -10,11 +10,12 @@ import polars as pl
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.evaluation import BaseEvaluator
 
-from nestling.evaluation.metrics import spearman
-from nestling.retrieval.embeddings import Role, encode_texts, shrink
+from nestling.evaluation.metrics import NOISE, spearman
+from nestling.retrieval.embeddings import Role, encode_texts, has_direction, shrink
 from nestling.retrieval.encoders import Precision
 
 NDCG, SPEARMAN = "dev_ndcg@10", "dev_spearman"
+_DISCOUNTS = 1 / np.log2(np.arange(2, 12))  # of the first ten places
 _BATCH = 32  # texts encoded at once: it decides time alone
 
 
@@ -87,12 +88,18 @@ class DevEvaluator(BaseEvaluator):
         return found
 
     def _ndcg(self, queries: np.ndarray, texts: np.ndarray, dim: int) -> float:
-        scores = shrink(queries, dim) @ shrink(texts, dim).T
-        order = np.argsort(-scores, axis=1, kind="stable")[:, :10]
-        each = np.array([_ndcg_at_10(row, answers) for row, answers in zip(order, self.answers, strict=True)])
+        asked, searched = shrink(queries, dim), shrink(texts, dim)
+        scores = np.where(has_direction(asked)[:, None] & has_direction(searched), asked @ searched.T, -np.inf)
+        each = np.array([_ndcg_at_10(row, answers) for row, answers in zip(scores, self.answers, strict=True)])
         return float(np.mean([each[self.origins == origin].mean() for origin in np.unique(self.origins)]))
 
 
-def _ndcg_at_10(order: np.ndarray, answers: set[int]) -> float:
-    gain = sum(1 / np.log2(place + 2) for place, text in enumerate(order) if int(text) in answers)
-    return float(gain / sum(1 / np.log2(place + 2) for place in range(min(10, len(answers)))))
+def _ndcg_at_10(scores: np.ndarray, answers: set[int]) -> float:
+    """Return nDCG@10 of the scores of all texts, expected over the orders of ties; -inf was not found."""
+    gain = 0.0
+    for score in scores[sorted(answers)]:
+        if np.isfinite(score):
+            above = int((scores > score + NOISE).sum())
+            tied = int((scores >= score - NOISE).sum()) - above
+            gain += _DISCOUNTS[above : above + tied].sum() / tied
+    return float(gain / _DISCOUNTS[: len(answers)].sum())

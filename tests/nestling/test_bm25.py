@@ -7,16 +7,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nestling.errors import UserError
-from nestling.evaluation.bm25 import Bm25Params, rank
+from nestling.evaluation.bm25 import Bm25, Bm25Params
 
 PLAIN = Bm25Params(k1=1.5, b=0.75, stem=False)
 STEMMED = Bm25Params(k1=1.5, b=0.75, stem=True)
+AUTO = Bm25Params(k1=1.5, b=0.75, stem="auto")
 words = st.sampled_from(["mulino", "nonna", "porto", "coro", "sale"])
 texts = st.lists(words, min_size=1, max_size=9).map(" ".join)
 
 
 def alone(passages):
     return np.arange(len(passages))
+
+
+def found(queries, passages, owner=None, depth=10, params=PLAIN, language="it"):
+    """The places found for each query, best first."""
+    hits = Bm25(passages, alone(passages) if owner is None else owner, params, language).search(queries, depth)
+    assert (np.isneginf(hits.score) == (hits.passage < 0)).all()
+    return [row[row >= 0].tolist() for row in hits.passage]
 
 
 def by_hand(query, passages, k1, b):
@@ -37,10 +45,10 @@ def by_hand(query, passages, k1, b):
 @settings(max_examples=100, deadline=None)
 @given(st.lists(texts, min_size=1, max_size=8), texts, st.floats(0.5, 3), st.floats(0, 1))
 def test_it_ranks_as_the_formula_does(passages, query, k1, b):
-    found = rank([query], passages, alone(passages), 10, Bm25Params(k1=k1, b=b, stem=False), "it")[0]
+    ranked = found([query], passages, params=Bm25Params(k1=k1, b=b, stem=False))[0]
     scores = by_hand(query, passages, k1, b)
-    assert sorted(found) == list(range(len(passages)))
-    assert (np.diff(scores[found]) < 1e-5).all()
+    assert sorted(ranked) == np.flatnonzero(scores).tolist()  # who holds no word of the query is not found
+    assert (np.diff(scores[ranked]) < 1e-5).all()
 
 
 @settings(max_examples=50, deadline=None)
@@ -48,29 +56,23 @@ def test_it_ranks_as_the_formula_does(passages, query, k1, b):
 def test_a_document_scores_as_its_best_passage(documents, query):
     passages = [text for parts in documents for text in parts]
     owner = np.repeat(np.arange(len(documents)), [len(parts) for parts in documents])
-    found = rank([query], passages, owner, 10, PLAIN, "it")[0]
+    ranked = found([query], passages, owner)[0]
     scores = by_hand(query, passages, 1.5, 0.75)
     best = np.array([scores[owner == number].max() for number in range(len(documents))])
-    assert sorted(found) == list(range(len(documents)))
-    assert (np.diff(best[found]) < 1e-5).all()
+    assert sorted(ranked) == np.flatnonzero(best).tolist()
+    assert (np.diff(best[ranked]) < 1e-5).all()
 
 
 def test_case_and_punctuation_do_not_count():
-    passages = ["la nonna riposa", "il MULINO, di pietra!"]
-    assert rank(["mulino?"], passages, alone(passages), 1, PLAIN, "it").tolist() == [[1]]
+    assert found(["mulino?"], ["la nonna riposa", "il MULINO, di pietra!"]) == [[1]]
 
 
-def test_documents_without_a_word_of_the_query_keep_their_order():
-    passages = ["uno", "due", "tre"]
-    assert rank(["quattro", "", "tre"], passages, alone(passages), 3, PLAIN, "it").tolist() == [
-        [0, 1, 2],
-        [0, 1, 2],
-        [2, 0, 1],
-    ]
+def test_documents_without_a_word_of_the_query_are_not_found():
+    assert found(["quattro", "", "tre"], ["uno", "due", "tre"]) == [[], [], [2]]
 
 
 def test_a_corpus_without_words_is_no_error():
-    assert rank(["mulino"], ["...", "!"], alone("12"), 9, PLAIN, "it").tolist() == [[0, 1]]
+    assert found(["mulino"], ["...", "!"]) == [[]]
 
 
 @pytest.mark.parametrize(
@@ -86,12 +88,16 @@ def test_a_corpus_without_words_is_no_error():
 )
 def test_stemmed_words_find_each_other(language, asked, passage):
     passages = ["qwerty uiop", passage]
-    found = {params.stem: rank([asked], passages, alone(passages), 1, params, language) for params in (PLAIN, STEMMED)}
-    assert found[False].tolist() == [[0]]
-    assert found[True].tolist() == [[1]]
+    ranked = [found([asked], passages, params=params, language=language) for params in (PLAIN, STEMMED, AUTO)]
+    assert ranked == [[[]], [[1]], [[1]]]
+
+
+@pytest.mark.parametrize(("language", "stems"), [("it", "it"), ("nb", "no"), ("ja", None), ("porter", None)])
+def test_stemmed_where_it_can_be_is_the_default(language, stems):
+    assert Bm25(["a"], alone("a"), AUTO, language).stems == stems
 
 
 def test_a_language_without_a_stemmer_is_refused_in_a_sentence_and_served_without_one():
-    with pytest.raises(UserError, match="there is no stemmer for the language 'ja': set it to false"):
-        rank(["a"], ["a"], alone("a"), 1, STEMMED, "ja")
-    assert rank(["a"], ["b", "a"], alone("ba"), 1, PLAIN, "ja").tolist() == [[1]]
+    with pytest.raises(UserError, match="no stemmer for the language 'ja': set it to auto"):
+        found(["a"], ["a"], params=STEMMED, language="ja")
+    assert found(["a"], ["b", "a"], language="ja") == found(["a"], ["b", "a"], params=AUTO, language="ja") == [[1]]

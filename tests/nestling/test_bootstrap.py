@@ -5,7 +5,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import pearsonr, spearmanr
 
-from nestling.evaluation.bootstrap import mean_interval, paired_correlation_difference, paired_difference, resamples
+from nestling.evaluation.bootstrap import (
+    holm,
+    mean_interval,
+    paired_correlation_difference,
+    paired_difference,
+    resamples,
+)
 
 CORRELATIONS = [("spearman", spearmanr), ("pearson", pearsonr)]
 scores = arrays(np.float64, st.integers(1, 20), elements=st.floats(0, 1))
@@ -170,3 +176,17 @@ def test_no_values_have_no_mean():
 def test_pairs_that_cannot_be_compared_are_refused(base, gold, message):
     with pytest.raises(ValueError, match=message):
         paired_correlation_difference(np.array([0.1, 0.3, 0.2]), np.array(base), np.array(gold), seed=1)
+
+
+def test_holm_steps_down_and_keeps_the_order():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])  # Holm (1979) by hand
+    assert holm([0.9, 0.6]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_lies_between_nothing_and_bonferroni(p):
+    corrected = holm(p)
+    assert all(one <= new <= min(1, len(p) * one) for one, new in zip(p, corrected, strict=True))
+    assert [new for _, new in sorted(zip(p, corrected, strict=True))] == sorted(corrected)

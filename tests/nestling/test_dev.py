@@ -1,3 +1,4 @@
+import numpy as np
 import polars as pl
 import pytest
 import torch
@@ -89,6 +90,18 @@ def test_pairs_that_nothing_can_correlate_with_are_not_measured(scores, model):
 def test_a_model_that_finds_all_pairs_alike_correlates_with_nothing(model):
     unknown = pl.DataFrame({"sentence1": ["xx"] * 3, "sentence2": ["yy"] * 3, "score": [0.1, 0.5, 0.9]})
     assert evaluator(pairs=unknown)(model) == {SPEARMAN: 0}
+
+
+@pytest.mark.parametrize("answer", ["p1", "p5"])
+def test_a_query_that_the_model_knows_nothing_of_scores_nothing_whatever_stands_first(answer, model):
+    assert evaluator([("recorded", "xqzwv", answer)])(model)[NDCG] == 0
+
+
+@pytest.mark.parametrize("answer", ["p1", "p6"])
+def test_equal_texts_share_their_places(answer, model):
+    twice = pl.concat([PASSAGES, pl.DataFrame({"passage_id": ["p6"], "text": [TEXTS["p1"]]})])
+    found = DevEvaluator(rows(("recorded", TEXTS["p1"], answer)), PAIRS, twice, [5], 10, seed=1)
+    assert found(model)[NDCG] == pytest.approx((1 + 1 / np.log2(3)) / 2)
 
 
 @pytest.mark.parametrize(("asked", "primary"), [([("recorded", *RIGHT)], NDCG), ([], SPEARMAN)])

@@ -8,56 +8,47 @@ import pytest
 import yaml
 from dvc_render import VegaRenderer
 
+from nestling.evaluation.standing import GENERATED, RECORDED
 from nestling.reporting.cards import data_card
 from nestling.reporting.funnel import FunnelRow, Tables, funnel_rows
 from nestling.reporting.limits import limits_section
 from nestling.reporting.markdown import escape, fenced, hub_licences, table
 from nestling.reporting.plots import DimensionPoint, MarginBin, dimension_points, margin_bins
-from nestling.reporting.results import read_results, results_section
+from nestling.reporting.results import NOBODY, headline, read_results, results_section
 from nestling.tables.io import check
 
 TEMPLATES = Path(".dvc/plots")
 
 
-def gap(mean, low, high):
-    return {"mean": mean, "low": low, "high": high, "p": 0.5}
+def gap(mean, low, high, p_holm=0.01):
+    return {"mean": mean, "low": low, "high": high, "p": 0.001, "p_holm": p_holm}
 
 
-def results(queries=60, minus_base=(0.01, -0.02, 0.03), minus_bm25=(0.2, 0.1, 0.3)):
-    """A retrieval suite at two dimensions, the differences at 64 as given, and an STS suite without an interval."""
-    metrics = {
-        "retrieval": {
-            "gold": {
-                "base": {"128": {"ndcg@10": 0.5}, "64": {"ndcg@10": 0.4}},
-                "bm25": {"ndcg@10": 0.3},
-                "tuned": {"128": {"ndcg@10": 0.6}, "64": {"ndcg@10": 0.41}},
-            }
+def results(queries=60, minus_base=(0.01, -0.02, 0.03), minus_bm25=(0.2, 0.1, 0.3), suites=("gold",), judged=0.1):
+    """Retrieval suites at two dimensions, the differences at 64 as given, and an STS suite."""
+    clear = gap(0.1, 0.05, 0.15)
+    systems = {
+        "base": {"128": {"ndcg@10": 0.5}, "64": {"ndcg@10": 0.4}},
+        "bm25": {"ndcg@10": 0.3},
+        "tuned": {"128": {"ndcg@10": 0.6, "judged@10": judged}, "64": {"ndcg@10": 0.41, "judged@10": judged}},
+    }
+    compared = {
+        "128": {"tuned": [0.6, 0.55, 0.65], "queries": queries, "minus_base": clear, "minus_bm25": clear},
+        "64": {
+            "tuned": [0.41, 0.36, 0.46],
+            "queries": queries,
+            "minus_base": gap(*minus_base),
+            "minus_bm25": gap(*minus_bm25),
         },
+    }
+    metrics = {
+        "retrieval": dict.fromkeys(suites, systems),
         "sts": {"stsb": {"base": {"64": {"spearman": 0.7}}, "tuned": {"64": {"spearman": 0.8}}}},
     }
-    clear = gap(0.1, 0.05, 0.15)
     significance = {
-        "retrieval": {
-            "gold": {
-                "128": {
-                    "ndcg@10": {
-                        "tuned": [0.6, 0.55, 0.65],
-                        "queries": queries,
-                        "minus_base": clear,
-                        "minus_bm25": clear,
-                    }
-                },
-                "64": {
-                    "ndcg@10": {
-                        "tuned": [0.41, 0.36, 0.46],
-                        "queries": queries,
-                        "minus_base": gap(*minus_base),
-                        "minus_bm25": gap(*minus_bm25),
-                    }
-                },
-            }
-        },
-        "sts": {"stsb": {"64": {"spearman": {"tuned": 0.8, "pairs": 90, "minus_base": clear}}}},
+        "suites": {suite: {"notes": ["recall@100 is left out"]} for suite in suites},
+        "retrieval": {suite: {dim: {"ndcg@10": cell} for dim, cell in compared.items()} for suite in suites},
+        "sts": {"stsb": {"64": {"spearman": {"tuned": [0.8, 0.7, 0.9], "pairs": 90, "minus_base": clear}}}},
     }
     return read_results(metrics, significance)
 
@@ -69,11 +60,12 @@ def test_bm25_stands_at_every_dimension_of_its_suite():
     assert points.height == 3 * 2 + 2
 
 
-def test_only_tuned_has_an_interval_and_only_where_it_was_measured():
+def test_only_tuned_has_an_interval():
     points = dimension_points(results()).filter(pl.col("low").is_not_null())
     assert points.select("suite", "system", "dim", "low", "high").rows() == [
         ("gold", "tuned", 128, 0.55, 0.65),
         ("gold", "tuned", 64, 0.36, 0.46),
+        ("stsb", "tuned", 64, 0.7, 0.9),
     ]
 
 
@@ -185,10 +177,60 @@ def test_few_queries_rank_no_dimension():
 
 
 def test_limits_name_small_suites_and_the_synthetic_one():
-    told = limits_section("static", {"it": 3}, results(queries=49), {"extractive": 30, "recorded": 19})
-    assert "Too small to tell dimensions apart (below 50): gold." in told
-    assert "30 of 49 queries were made by a program" in told
+    found = results(queries=49, suites=("gold", GENERATED))
+    told = limits_section("static", {"it": 3}, found, {"extractive": 30, "recorded": 19})
+    assert f"Too small to tell dimensions apart (below 50): gold, {GENERATED}." in told
+    assert f"`{GENERATED}` is of the set's own test split (extractive 30). A program made these queries" in told
+    assert "cannot tell whether people's queries are answered better" in told
+    assert NOBODY not in told
     assert "no word order" in told
+
+
+def test_a_suite_that_is_not_there_is_not_spoken_of():
+    assert GENERATED not in limits_section("static", {"it": 3}, results(), {"recorded": 19})
+
+
+@pytest.mark.parametrize(("judged", "warned"), [(0.1, True), (0.9, False)])
+def test_limits_say_where_most_of_what_was_found_nobody_judged(judged, warned):
+    assert ("nDCG is then a lower bound" in limits_section("hub", {}, results(judged=judged), {})) == warned
+
+
+ALL = (GENERATED, RECORDED, "zeta", "alfa")
+
+
+def test_what_people_wrote_heads_tables_plots_and_claims():
+    found = results(suites=ALL)
+    assert [suite.suite for suite in found] == ["alfa", "zeta", RECORDED, GENERATED, "stsb"]
+    told = results_section(found)
+    places = [told.index(f"### {name}") for name in ("alfa", "zeta", RECORDED, GENERATED, "stsb")]
+    assert places == sorted(places)
+    assert f"### {GENERATED} (queries made by a program): nDCG" in told
+    head = told[: places[0]]
+    assert "alfa, 60 queries that people wrote: tuned against base by nDCG@10 is better at 128; not told" in head
+    assert GENERATED not in head
+    points = dimension_points(found).select("suite", "panel", "order").unique().sort("order")
+    assert points["suite"].to_list() == [suite.suite for suite in found]
+    assert points["panel"][3] == f"{GENERATED} (queries made by a program): nDCG@10"
+
+
+def test_queries_of_a_program_alone_carry_no_claim():
+    found = results(suites=(GENERATED,))
+    assert list(headline(found)) == [NOBODY]
+    assert results_section(found).startswith(f"- {NOBODY}")
+    assert NOBODY in limits_section("hub", {}, found, {"extractive": 3})
+
+
+def test_a_difference_that_holm_takes_back_is_no_claim():
+    found = results(minus_base=(0.02, 0.01, 0.03, 0.2))
+    assert "better at 128; not told apart at 64 dimensions" in next(headline(found))
+    assert "At 64 dimensions the interval excludes zero, but among so many differences" in results_section(found)
+    assert "| 0.0010 (0.2000) |" in results_section(found)
+
+
+def test_judged_and_notes_stand_beside_the_figures():
+    told = results_section(results())
+    assert "| tuned | judged@10 | tuned - base | p (Holm) |" in told
+    assert "- recall&#64;100 is left out" in told
 
 
 def test_a_contextual_encoder_is_not_said_to_know_no_word_order():

@@ -212,6 +212,15 @@ def test_equal_passages_share_the_better_rank_and_the_smaller_id_is_named(folder
     assert own(folder, tmp_path, ["barca porto"], [(0, D, "x"), (0, B, "x")]) == [("barca porto", B, 1)]
 
 
+@pytest.mark.parametrize("max_rank", [1, 99])
+def test_a_query_that_shares_nothing_with_any_passage_is_not_found(max_rank, folder, tmp_path):
+    encoder = Encoder(folder, ENCODE, tmp_path / "cache")
+    found = rank_own(encoder, passages(), queries("xqzwv jkkhy"), answers((0, A)))
+    assert found.select("rank", "score").rows() == [(len(TEXTS) + 1, 0.0)]
+    made = found.with_columns(copied=0.0, origin=pl.lit("extractive"))
+    assert judge(made, params(max_rank=max_rank))[1]["reason"].to_list() == ["not_found"]
+
+
 def test_no_queries_are_no_error(folder, tmp_path):
     assert own(folder, tmp_path, [], []) == []
 

@@ -60,21 +60,24 @@ REPORTS = {
             "gold": {
                 "base": {"64": {"ndcg@10": 0.5}},
                 "bm25": {"ndcg@10": 0.7},
-                "tuned": {"64": {"ndcg@10": 0.5}},
+                "tuned": {"64": {"ndcg@10": 0.5, "judged@10": 0.1}},
             }
         },
         "sts": {},
     },
     "significance": {
         "replicates": 1000,
+        "suites": {"gold": {"notes": ["recall@100 is left out: 40 documents are searched"]}},
+        "bm25": {"k1": 1.5, "b": 0.75, "stemmer": "it"},
+        "holm": {"minus_base": {"family": "all suites", "differences": 1}},
         "retrieval": {
             "gold": {
                 "64": {
                     "ndcg@10": {
                         "tuned": [0.5, 0.4, 0.6],
                         "queries": 12,
-                        "minus_base": {"mean": 0.0, "low": -0.1, "high": 0.1, "p": 1.0},
-                        "minus_bm25": {"mean": -0.2, "low": -0.3, "high": -0.1, "p": 0.01},
+                        "minus_base": {"mean": 0.0, "low": -0.1, "high": 0.1, "p": 1.0, "p_holm": 1.0},
+                        "minus_bm25": {"mean": -0.2, "low": -0.3, "high": -0.1, "p": 0.01, "p_holm": 0.02},
                     }
                 }
             }
@@ -255,6 +258,10 @@ def test_the_card_says_what_the_numbers_do_not_allow(project):
     assert "At 64 dimensions the difference is not distinguishable from zero (tuned - base = +0.0000" in told
     assert "At 64 dimensions **tuned is worse than BM25**" in told
     assert "12 queries are too few" in told
+    assert "gold, 12 queries that people wrote: tuned against BM25 by nDCG@10 is worse at 64 dimensions" in told
+    assert "in brackets p as Holm corrects it (1 of all suites)" in told
+    assert "words stemmed by the rules of it (Snowball)" in told
+    assert "40 documents are searched" in told
     assert "No judgements yet" in told
 
 
