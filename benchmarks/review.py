@@ -28,7 +28,7 @@ import httpx2
 import numpy as np
 
 from nestling.desk.argilla import ArgillaDesk
-from nestling.desk.argilla_forms import record_of
+from nestling.desk.argilla_forms import RECORD, Form
 from nestling.desk.interface import LETTERS, Pile, RetrievalTask, Suggestion, shuffled
 from nestling.desk.rounds import save
 from nestling.desk.settings import ArgillaParams
@@ -103,7 +103,7 @@ def push_sdk(name: str, round_name: str, tasks: list[RetrievalTask]) -> None:
     letters = LETTERS[:PASSAGES]
     settings = rg.Settings(
         guidelines="-",
-        fields=[rg.TextField(name=name) for name in ("query", *(f"passage_{letter.lower()}" for letter in letters))],
+        fields=[rg.TextField(name=RECORD, use_markdown=True)],
         questions=[
             rg.LabelQuestion(name="query_quality", labels=["good", "vague", "not_answerable", "wrong_language"]),
             rg.MultiLabelQuestion(name="relevant", labels=[*letters, "none"]),
@@ -119,7 +119,8 @@ def push_sdk(name: str, round_name: str, tasks: list[RetrievalTask]) -> None:
     dataset = rg.Dataset(name=round_name, workspace=name, settings=settings, client=client)
     dataset.create()
     ids = {question: question for question in ("query_quality", "relevant")}
-    dataset.records.log([_of_sdk(record_of(task, ids)) for task in tasks])
+    form = Form(Pile("audit", 2, tasks), Wording.load("it"))
+    dataset.records.log([_of_sdk(form.record_of(task, ids)) for task in tasks])
 
 
 def _of_sdk(record: dict[str, Any]) -> rg.Record:

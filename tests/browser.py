@@ -28,9 +28,14 @@ if TYPE_CHECKING:
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 SIZE = {"width": 1500, "height": 950}
-_FIELDS = """() => Array.from(document.querySelectorAll(".text_field_component"), field => [
-    field.querySelector(".text_field_component__title-content").innerText,
-    field.querySelector(".content-area > div").innerText])"""
+_FIELDS = """() => Array.from(document.querySelectorAll(".text_field_component")).flatMap(field => {
+    const title = field.querySelector(".text_field_component__title-content").innerText;
+    const view = field.querySelector(".nest");
+    if (!view) return [[title, field.querySelector(".content-area > div").innerText]];
+    return [[title, view.querySelector(".nest-query").innerText],
+            ...Array.from(view.querySelectorAll(".nest-passage"), passage => [
+                passage.querySelector(".nest-letter").title, passage.querySelector(".nest-text").innerText])];
+})"""
 _RECORD = "() => document.querySelector('[id^=fields-content-]')?.id.slice(-36) ?? ''"  # the server's id
 _TURNED = """before => {
     const now = document.querySelector('[id^=fields-content-]')?.id.slice(-36) ?? '';

@@ -44,7 +44,7 @@ def referee_piles(wording: Wording, annotations: Path) -> tuple[list[Pile], int]
     open_ones = read_table(DISAGREEMENTS, Disagreement).filter(~pl.col("settled"))
     queue = read_table("data/queue/records.parquet", ReviewRecord)
     records = all_records(queue, read_shown_records(annotations))
-    passages = read_table("data/prepared/passages.parquet", Passage).select("passage_id", "text")
+    passages = read_table("data/prepared/passages.parquet", Passage).select("passage_id", "text", "language")
     answers, _ = read_answers(annotations)
     known = answers.join(records, on="record_id", how="semi", maintain_order="left")
     agreed = Agreed(judged_passages(known, records), quality(known, records))
@@ -62,19 +62,17 @@ def retrieval_disputes(
     Args:
         disagreements: Disagreement rows.
         records: record_id, query, passage_id, candidates.
-        passages: passage_id, text.
+        passages: passage_id, text, language.
         agreed: what is not disputed.
         wording: the words for qualities.
     """
-    texts = dict(passages.iter_rows())
+    texts = {passage_id: (text, language) for passage_id, text, language in passages.iter_rows()}
     disputes: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in disagreements.filter(pl.col("question") != "similarity").iter_rows(named=True):
         disputes[row["record_id"]].append(row)
     told = records.filter(pl.col("record_id").is_in(list(disputes))).sort("record_id")
     return [
-        _task(
-            row, [(name, texts[name]) for name in (row["passage_id"], *row["candidates"])], disputes, agreed, wording
-        )
+        _task(row, texts, disputes, agreed, wording)
         for row in told.iter_rows(named=True)
         if {row["passage_id"], *row["candidates"]} <= texts.keys()
     ]
@@ -82,16 +80,18 @@ def retrieval_disputes(
 
 def _task(
     row: dict[str, Any],
-    passages: list[tuple[str, str]],
+    texts: Mapping[str, tuple[str, str]],
     disputes: Mapping[str, list[dict[str, Any]]],
     agreed: Agreed,
     wording: Wording,
 ) -> RetrievalTask:
-    record_id, order = row["record_id"], shuffled(row["record_id"], passages)
+    record_id, names = row["record_id"], (row["passage_id"], *row["candidates"])
+    order = shuffled(record_id, [(name, texts[name][0]) for name in names])
     said = "\n".join(_said(disputes[record_id], [name for name, _ in order], wording))
     open_ones = {dispute["passage_id"] for dispute in disputes[record_id]}  # None: the query itself
     suggestions = tuple(_suggestions(row, [name for name, _ in order], open_ones, agreed))
-    return RetrievalTask(record_id, row["query"], row["passage_id"], order, suggestions=suggestions, said=said)
+    language = {"language": texts[row["passage_id"]][1]}
+    return RetrievalTask(record_id, row["query"], row["passage_id"], order, language, suggestions, said=said)
 
 
 def _suggestions(

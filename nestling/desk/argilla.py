@@ -5,12 +5,13 @@ can be done again: a dataset that was never published is completed, a batch that
 lost is recognised by its record ids, and what is in the database but not in the search index is indexed again.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from tqdm import tqdm
 
-from nestling.desk.argilla_forms import Form, given_in, pending_in, positions_to_renew, record_of, shown_in
+from nestling.desk.argilla_forms import Form, given_in, pending_in, positions_to_renew, shown_in, vectors_of
 from nestling.desk.argilla_http import ArgillaHttp, RefusedError
 from nestling.desk.interface import (
     PILES,
@@ -28,6 +29,7 @@ from nestling.desk.settings import ArgillaParams
 from nestling.desk.wording import Wording
 from nestling.errors import UserError
 
+Task = RetrievalTask | PairTask
 _BATCH = 200  # records in a request; the server takes 500
 _PAGE = 500  # records read at once
 _CONFLICT, _UNPROCESSABLE, _FORBIDDEN = 409, 422, 403
@@ -117,15 +119,16 @@ class ArgillaDesk:
         dataset = self._dataset(name, pile.name)
         if not pile.tasks and dataset is None:
             return Pushed(pile.name, 0, 0, "", 0)
-        form = Form(pile, self._wording)
+        fields = [] if dataset is None else [one["name"] for one in self._items(dataset, "fields")]
+        form = Form(pile, self._wording, fields)
         dataset = self._ready(name, pile, form, dataset)
         records = self._records(dataset, "responses")
         there = {record["external_id"] for record in records}
         missing = [task for task in pile.tasks if task.record_id not in there]
         questions = {one["name"]: one["id"] for one in self._items(dataset, "questions")}
-        self._add(dataset, missing, questions)
+        self._add(dataset, missing, partial(form.record_of, question_ids=questions))
         self._renew(dataset, positions_to_renew(records, pile))
-        self._index(dataset, pile.tasks, questions)
+        self._index(dataset, pile.tasks)
         queued = {task.record_id for task in pile.tasks}
         past = sum(not record["responses"] and record["external_id"] not in queued for record in records)
         return Pushed(pile.name, len(there), len(missing), self._address(dataset), past)
@@ -224,31 +227,31 @@ class ArgillaDesk:
                 return
             offset += len(page["items"])
 
-    def _add(self, dataset: dict[str, Any], tasks: Sequence[RetrievalTask | PairTask], ids: dict[str, str]) -> None:
+    def _add(self, dataset: dict[str, Any], tasks: Sequence[Task], made: Callable[[Task], dict[str, Any]]) -> None:
         with tqdm(total=len(tasks), desc=dataset["name"], unit="record", disable=None) as bar:
             for batch in _batches(tasks):
-                self._add_batch(dataset, batch, ids)
+                self._add_batch(dataset, [made(task) for task in batch])
                 bar.update(len(batch))
 
-    def _add_batch(self, dataset: dict[str, Any], tasks: list[RetrievalTask | PairTask], ids: dict[str, str]) -> None:
+    def _add_batch(self, dataset: dict[str, Any], records: list[dict[str, Any]]) -> None:
         """Add a batch; of one that is there in part, be it by an answer that was lost or a colleague, the rest."""
         path = f"/datasets/{dataset['id']}/records/bulk"
         try:
-            self._http.ask("POST", path, {"items": [record_of(task, ids) for task in tasks]})
+            self._http.ask("POST", path, {"items": records})
         except RefusedError as error:
             there = {record["external_id"] for record in self._records(dataset)}
-            left = [task for task in tasks if task.record_id not in there]
-            if error.status != _UNPROCESSABLE or len(left) == len(tasks):
+            left = [record for record in records if record["external_id"] not in there]
+            if error.status != _UNPROCESSABLE or len(left) == len(records):
                 raise self._told(error) from None
             if left:
-                self._add_batch(dataset, left, ids)
+                self._add_batch(dataset, left)
 
     def _renew(self, dataset: dict[str, Any], metadata: Sequence[dict[str, Any]]) -> None:
         for start in range(0, len(metadata), _BATCH):
             path = f"/datasets/{dataset['id']}/records/bulk"
             self._ask("PUT", path, {"items": metadata[start : start + _BATCH]})
 
-    def _index(self, dataset: dict[str, Any], tasks: Sequence[RetrievalTask | PairTask], ids: dict[str, str]) -> None:
+    def _index(self, dataset: dict[str, Any], tasks: Sequence[Task]) -> None:
         """Have the server index again what a crash left in its database alone, where no annotator would see it."""
         total = self._ask("GET", f"/datasets/{dataset['id']}/records", limit=1)["total"]
         path = f"/datasets/{dataset['id']}/records/search"
@@ -257,7 +260,7 @@ class ArgillaDesk:
             return
         there = {record["external_id"] for record in self._records(dataset)}
         for batch in _batches([task for task in tasks if task.record_id in there]):
-            items = [{"external_id": task.record_id, "vectors": record_of(task, ids)["vectors"]} for task in batch]
+            items = [{"external_id": task.record_id, "vectors": vectors_of(task)} for task in batch]
             self._ask("PUT", f"/datasets/{dataset['id']}/records/bulk", {"items": items})
 
     def _names(self, dataset: dict[str, Any]) -> dict[str, str]:
@@ -279,6 +282,6 @@ class ArgillaDesk:
         return f"{self._http.url}/dataset/{dataset['id']}/annotation-mode?page=1&status=pending&sort={by}"
 
 
-def _batches(tasks: Sequence[RetrievalTask | PairTask]) -> Iterator[list[RetrievalTask | PairTask]]:
+def _batches(tasks: Sequence[Task]) -> Iterator[list[Task]]:
     for start in range(0, len(tasks), _BATCH):
         yield list(tasks[start : start + _BATCH])

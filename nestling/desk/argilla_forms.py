@@ -1,14 +1,16 @@
 """Tasks and answers in Argilla's JSON: fields, questions and metadata of a dataset, records, responses. Pure.
 
-Texts are shown as text. No field is Markdown; but Argilla puts the text of a field into its page as HTML, so that it
-goes out escaped, and what an annotator reads is what stands in the corpus. Only the guidelines are Markdown, and ours.
+Texts are shown as text. Argilla puts the text of a field into its page as HTML, so that it goes out escaped: what an
+annotator reads is what stands in the corpus. A query and its passages are one field (nestling.desk.argilla_view). In
+a dataset that was made before that was so they are a field each, the plain form, which it keeps to its end.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from html import escape, unescape
 from typing import Any
 
+from nestling.desk.argilla_view import view_of
 from nestling.desk.interface import (
     LETTERS,
     NONE,
@@ -26,6 +28,7 @@ from nestling.desk.wording import Wording
 from nestling.tables.review import QUALITIES
 
 VECTOR = "query_vector"
+RECORD = "record"  # the field that shows a query and its passages
 _TYPES = {str: "terms", int: "integer", float: "float"}
 _METADATA = {  # name -> type; in the order in which they are offered
     "position": int,
@@ -48,13 +51,19 @@ _FEWEST_VISIBLE = 3  # the least number of labels that the server can be told to
 class Form:
     """The dataset that holds a pile.
 
+    Args:
+        pile: what it holds.
+        wording: what annotators read.
+        fields: names of the fields that the dataset has, where it is there already.
+
     Raises:
         UserError: a task shows more passages than there are letters.
     """
 
-    def __init__(self, pile: Pile, wording: Wording) -> None:
+    def __init__(self, pile: Pile, wording: Wording, fields: Collection[str] = ()) -> None:
         self._pile, self._wording = pile, wording
         self._pairs = pile.name.startswith("sts")
+        self._plain = "query" in fields
         self._passages = most_passages(pile)
         self._dims = next((len(task.vector) for task in pile.tasks if task.vector is not None), 0)
 
@@ -94,6 +103,34 @@ class Form:
         told = (_difference(one, there[one["name"]]) for one in wanted)
         return next((difference for difference in told if difference), "")
 
+    def record_of(self, task: RetrievalTask | PairTask, question_ids: Mapping[str, str]) -> dict[str, Any]:
+        """Return a record as the server takes it.
+
+        Args:
+            task: to be judged.
+            question_ids: the server's ids of the dataset's questions, by name.
+        """
+        said = {"said": _shown_as_text(task.said)} if task.said else {}
+        metadata = {
+            name: float(value) if _METADATA.get(name) is float else value for name, value in task.metadata.items()
+        }
+        record = {"external_id": task.record_id, "vectors": vectors_of(task)}
+        if isinstance(task, PairTask):
+            pair = {"sentence1": _shown_as_text(task.sentence1), "sentence2": _shown_as_text(task.sentence2)}
+            return record | {"fields": pair | said, "metadata": metadata, "suggestions": []}
+        letters = {passage_id: letter for letter, (passage_id, _) in zip(LETTERS, task.passages, strict=False)}
+        shown = {
+            "query": task.query,
+            "passage_id": task.passage_id,
+            "passage_ids": [passage_id for passage_id, _ in task.passages],
+            "suggested": [one.question for one in task.suggestions],
+        }
+        return record | {
+            "fields": (_plain(task, letters) if self._plain else {RECORD: view_of(task, self._wording)}) | said,
+            "metadata": metadata | shown,
+            "suggestions": [_suggestion(one, letters, question_ids) for one in task.suggestions],
+        }
+
     def _guidelines(self) -> str:
         if self._pile.name in TO_REFEREES:
             return self._wording.guidelines.adjudication
@@ -104,6 +141,8 @@ class Form:
         if self._pairs:
             yield _field("sentence1", titles.sentence1)
             yield _field("sentence2", titles.sentence2)
+        elif not self._plain:
+            yield _field(RECORD, titles.query, markdown=True)
         else:
             yield _field("query", titles.query)
             for letter in LETTERS[: self._passages]:
@@ -142,41 +181,9 @@ class Form:
             yield {"name": VECTOR, "title": VECTOR, "dimensions": self._dims}
 
 
-def record_of(task: RetrievalTask | PairTask, question_ids: Mapping[str, str]) -> dict[str, Any]:
-    """Return a record as the server takes it.
-
-    Args:
-        task: to be judged.
-        question_ids: the server's ids of the dataset's questions, by name.
-    """
-    said = {"said": _shown_as_text(task.said)} if task.said else {}
-    metadata = {name: float(value) if _METADATA.get(name) is float else value for name, value in task.metadata.items()}
-    record: dict[str, Any] = {
-        "external_id": task.record_id,
-        "vectors": {} if task.vector is None else {VECTOR: [round(float(number), 6) for number in task.vector]},
-    }
-    if isinstance(task, PairTask):
-        return record | {
-            "fields": {
-                "sentence1": _shown_as_text(task.sentence1),
-                "sentence2": _shown_as_text(task.sentence2),
-            }
-            | said,
-            "metadata": metadata,
-            "suggestions": [],
-        }
-    letters = {passage_id: letter for letter, (passage_id, _) in zip(LETTERS, task.passages, strict=False)}
-    texts = {f"passage_{letters[passage_id].lower()}": _shown_as_text(text) for passage_id, text in task.passages}
-    shown = {
-        "passage_id": task.passage_id,
-        "passage_ids": [passage_id for passage_id, _ in task.passages],
-        "suggested": [one.question for one in task.suggestions],
-    }
-    return record | {
-        "fields": {"query": _shown_as_text(task.query)} | texts | said,
-        "metadata": metadata | shown,
-        "suggestions": [_suggestion(one, letters, question_ids) for one in task.suggestions],
-    }
+def vectors_of(task: RetrievalTask | PairTask) -> dict[str, list[float]]:
+    """Return the vector for "find similar", by its name; nothing where none is wanted."""
+    return {} if task.vector is None else {VECTOR: [round(float(number), 6) for number in task.vector]}
 
 
 def given_in(record: Mapping[str, Any], pile: str, names: Mapping[str, str]) -> Iterator[Given]:
@@ -226,9 +233,10 @@ def pending_in(records: Iterable[Mapping[str, Any]], annotators: Mapping[str, st
 
 
 def is_ours(record: Mapping[str, Any]) -> bool:
-    """Return whether a record has a name, and where it shows a query, the ids of its passages."""
-    known = "query" not in record["fields"] or "passage_ids" in (record["metadata"] or {})
-    return bool(record["external_id"]) and known
+    """Return whether a record has a name, and where it shows a query, its words and the ids of its passages."""
+    fields, metadata = record["fields"], record["metadata"] or {}
+    known = "passage_ids" in metadata and ("query" in fields or "query" in metadata)
+    return bool(record["external_id"]) and (known or not fields.keys() & {"query", RECORD})
 
 
 def shown_in(record: Mapping[str, Any]) -> Iterator[Shown]:
@@ -237,7 +245,13 @@ def shown_in(record: Mapping[str, Any]) -> Iterator[Shown]:
     if record["responses"] and is_ours(record) and "passage_ids" in metadata:
         own, passages = metadata["passage_id"], metadata["passage_ids"]
         others = tuple(passage for passage in passages if passage != own)
-        yield Shown(record["external_id"], unescape(record["fields"]["query"]), own, others)
+        query = metadata["query"] if "query" in metadata else unescape(record["fields"]["query"])
+        yield Shown(record["external_id"], query, own, others)
+
+
+def _plain(task: RetrievalTask, letters: Mapping[str, str]) -> dict[str, str]:
+    texts = {f"passage_{letters[passage_id].lower()}": _shown_as_text(text) for passage_id, text in task.passages}
+    return {"query": _shown_as_text(task.query)} | texts
 
 
 def _shown_as_text(text: str) -> str:
@@ -248,7 +262,9 @@ def _values(record: Mapping[str, Any], values: Mapping[str, Any]) -> Iterator[tu
     for question, answer in values.items():
         value = answer["value"]
         if question == "relevant":
-            yield question, marked(value, record["metadata"]["passage_ids"])
+            passages = marked(value, record["metadata"]["passage_ids"])
+            if passages or NONE in value or not value:  # letters without a passage do not say that none answers
+                yield question, passages
         elif not isinstance(value, str) or value.strip():  # a text that was cleared is no answer
             yield question, value
 
@@ -270,12 +286,12 @@ def _suggestion(one: Suggestion, letters: Mapping[str, str], question_ids: Mappi
     }
 
 
-def _field(name: str, title: str, required: bool = True) -> dict[str, Any]:
+def _field(name: str, title: str, required: bool = True, markdown: bool = False) -> dict[str, Any]:
     return {
         "name": name,
         "title": title,
         "required": required,
-        "settings": {"type": "text", "use_markdown": False},
+        "settings": {"type": "text", "use_markdown": markdown},
     }
 
 

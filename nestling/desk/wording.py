@@ -35,10 +35,11 @@ Description = Annotated[str, Field(max_length=1000), AfterValidator(_not_empty)]
 
 
 class Fields(Strict):
-    """Titles of what is shown; `said` is what annotators said, told to a referee."""
+    """Titles of what is shown; `said` is what annotators said, told to a referee; `rest` unfolds a long passage."""
 
     query: Title
     passage: Annotated[Title, AfterValidator(_lettered)]
+    rest: Title
     sentence1: Title
     sentence2: Title
     said: Title

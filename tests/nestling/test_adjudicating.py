@@ -16,7 +16,7 @@ RECORDS = pl.DataFrame(
         "candidates": [["p2"], ["gone"]],
     }
 )
-PASSAGES = pl.DataFrame({"passage_id": ["p1", "p2"], "text": ["uno", "due"]})
+PASSAGES = pl.DataFrame({"passage_id": ["p1", "p2"], "text": ["uno", "due"], "language": "it"})
 
 
 def dispute(record, question, passage, *values):

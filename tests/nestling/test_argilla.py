@@ -106,7 +106,7 @@ def test_a_pile_becomes_a_dataset_with_all_that_people_and_engineers_need(seat, 
     assert dataset["distribution"]["min_submitted"] == 2
     assert dataset["guidelines"] == WORDING.guidelines.retrieval.strip()
     record = seat.records(workspace, "round-01-audit")[f"{1:020x}"]
-    assert record["fields"]["query"] == "domanda 1?"
+    assert "domanda 1?" in record["fields"]["record"]
     assert record["vectors"] == {"query_vector": [1.0, 1.0, 2.0, 3.0]}
     told = {
         (one["agent"], one["score"] if isinstance(one["score"], float) else one["score"][0])
@@ -126,7 +126,7 @@ def test_pushing_again_adds_what_is_missing_and_touches_no_answer(seat, workspac
     assert counts(desk.push(ROUND, [changed])) == [("audit", 2, 1)]
     after = seat.records(workspace, "round-01-audit")
     assert len(after) == 3
-    assert after[f"{1:020x}"]["fields"]["query"] == "domanda 1?"
+    assert "domanda 1?" in after[f"{1:020x}"]["fields"]["record"]
     (response,) = after[f"{1:020x}"]["responses"]
     assert response["values"]["query_quality"] == {"value": "vague"}
 
@@ -147,14 +147,7 @@ def test_a_record_deleted_in_the_ui_comes_again_while_it_is_in_the_queue_and_los
 
 
 def test_what_a_push_that_died_left_is_made_whole(seat, workspace, desk):
-    body = {
-        "name": "round-01-audit",
-        "workspace_id": seat.workspace_id(workspace),
-        "metadata": {"made_by": "nestling"},
-    }
-    dataset = seat.ask("POST", "/datasets", body)
-    field = {"name": "query", "title": "x", "required": True, "settings": {"type": "text", "use_markdown": False}}
-    seat.ask("POST", f"/datasets/{dataset['id']}/fields", field)
+    begin(seat, workspace, "record")
     assert counts(desk.push(ROUND, [audit(1)])) == [("audit", 0, 1)]
     assert len(seat.records(workspace, "round-01-audit")) == 1
 
@@ -175,6 +168,36 @@ def test_another_queue_renews_the_order_of_what_nobody_answered(seat, workspace,
     assert after[f"{2:020x}"]["fields"] == before[f"{2:020x}"]["fields"]
 
 
+def test_a_round_of_the_plain_form_is_pushed_to_pulled_and_answered_as_before(seat, workspace, desk):
+    begin(seat, workspace, "query")
+    assert counts(desk.push(ROUND, [audit(1)])) == [("audit", 0, 1)]
+    anna = seat.person(workspace)
+    record = seat.records(workspace, "round-01-audit")[f"{1:020x}"]
+    del record["metadata"]["query"]  # which such rounds lack
+    seat.ask("PATCH", f"/records/{record['id']}", {"metadata": record["metadata"]})
+    seat.answer(anna, record, {"query_quality": "good", "relevant": [letter(record, "p1-0")]})
+    assert counts(desk.push(ROUND, [audit(1, 2)])) == [("audit", 1, 1)]
+    assert set(seat.records(workspace, "round-01-audit")[f"{2:020x}"]["fields"]) == {
+        "query",
+        *(f"passage_{letter}" for letter in "abcd"),
+    }
+    pulled = desk.pull(ROUND)
+    assert pulled.given[0].values == {"query_quality": "good", "relevant": ["p1-0"]}
+    assert pulled.shown[0].query == "domanda 1?"
+
+
+def begin(seat, workspace, name):
+    """Leave what a push of ours leaves that ends after the first field."""
+    made = {"metadata": {"made_by": "nestling"}, "workspace_id": seat.workspace_id(workspace)}
+    dataset = seat.ask("POST", "/datasets", {"name": "round-01-audit"} | made)
+    settings = {"type": "text", "use_markdown": name == "record"}
+    seat.ask(
+        "POST",
+        f"/datasets/{dataset['id']}/fields",
+        {"name": name, "title": "x", "required": True, "settings": settings},
+    )
+
+
 def test_two_who_push_at_once_make_one_dataset(seat, workspace, params, sit):
     desks = [sit(params) for _ in range(3)]
     with ThreadPoolExecutor() as pool:
@@ -188,7 +211,7 @@ def test_the_sdk_reads_what_we_push(argilla, workspace, desk):
     desk.push(ROUND, [audit(1, 2)])
     client = rg.Argilla(api_url=argilla.url, api_key=argilla.api_key)
     records = list(client.datasets(name="round-01-audit", workspace=workspace).records(with_vectors=True))
-    assert {record.fields["query"] for record in records} == {"domanda 1?", "domanda 2?"}
+    assert {record.metadata["query"] for record in records} == {"domanda 1?", "domanda 2?"}
     assert {suggestion.agent for record in records for suggestion in record.suggestions} == {"filter", "miner"}
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nestling.desk.argilla_forms import Form, given_in, pending_in, positions_to_renew, record_of, shown_in
+from nestling.desk.argilla_forms import Form, given_in, pending_in, positions_to_renew, shown_in
 from nestling.desk.interface import PairTask, Pile, RetrievalTask, Shown, Suggestion
 from nestling.desk.wording import Wording
 from nestling.errors import UserError
@@ -13,8 +13,15 @@ IDS = {"query_quality": "id-quality", "relevant": "id-relevant"}
 NAMES = {"u1": "anna"}
 
 
-def parts(*tasks, name="audit"):
-    return dict(Form(Pile(name, 2, tasks), WORDING).parts())
+OLD = ("query", "passage_a", "passage_b")
+
+
+def parts(*tasks, name="audit", fields=()):
+    return dict(Form(Pile(name, 2, tasks), WORDING, fields).parts())
+
+
+def record_of(task, fields=()):
+    return Form(Pile("audit", 2, [task]), WORDING, fields).record_of(task, IDS)
 
 
 def answered(values, status="submitted", user="u1", passages=("p2", "p1")):
@@ -23,17 +30,26 @@ def answered(values, status="submitted", user="u1", passages=("p2", "p1")):
     return {"external_id": "r1", "fields": {"query": "a &lt; b?"}, "metadata": metadata, "responses": [response]}
 
 
-def test_a_letter_names_a_passage_in_fields_and_marks():
+def test_a_query_and_its_passages_are_one_field_and_letters_are_marks():
     made = parts(TASK)
-    assert [field["name"] for field in made["fields"]] == ["query", "passage_a", "passage_b"]
-    assert [field["title"] for field in made["fields"]] == ["Domanda", "Passaggio A", "Passaggio B"]
+    assert [(field["name"], field["settings"]["use_markdown"]) for field in made["fields"]] == [("record", True)]
+    assert record_of(TASK)["fields"].keys() == {"record"}
     relevant = next(one for one in made["questions"] if one["name"] == "relevant")
     assert [option["value"] for option in relevant["settings"]["options"]] == ["A", "B", "none"]
 
 
-def test_there_are_fields_for_the_record_with_most_passages():
+def test_a_dataset_of_the_plain_form_goes_on_in_it():
+    made = parts(TASK, fields=OLD)
+    assert [field["name"] for field in made["fields"]] == ["query", "passage_a", "passage_b"]
+    assert [field["title"] for field in made["fields"]] == ["Domanda", "Passaggio A", "Passaggio B"]
+    assert record_of(TASK, OLD)["fields"] == {"query": "chi?", "passage_a": "due", "passage_b": "uno"}
+
+
+def test_there_are_letters_for_the_record_with_most_passages():
     more = RetrievalTask("r2", "che?", "p1", (*PASSAGES, ("p3", "tre")))
-    assert len(parts(TASK, more)["fields"]) == 4
+    assert len(parts(TASK, more, fields=OLD)["fields"]) == 4
+    relevant = next(one for one in parts(TASK, more)["questions"] if one["name"] == "relevant")
+    assert [option["value"] for option in relevant["settings"]["options"]] == ["A", "B", "C", "none"]
     with pytest.raises(UserError, match=r"27 passages .* lower select\.candidates"):
         parts(RetrievalTask("r3", "", "p0", tuple((f"p{n}", "") for n in range(27))))
 
@@ -61,10 +77,12 @@ def test_what_would_sway_annotators_is_for_engineers():
 
 
 def test_markup_in_a_text_goes_out_as_text_and_comes_back_as_it_was():
-    record = record_of(RetrievalTask("r1", "<b>a & b</b> &lt;", "p1", (("p1", "<script>"),)), IDS)
-    assert record["fields"] == {"query": "&lt;b&gt;a &amp; b&lt;/b&gt; &amp;lt;", "passage_a": "&lt;script&gt;"}
-    (shown,) = shown_in(answered({}) | {"fields": record["fields"]})
-    assert shown.query == "<b>a & b</b> &lt;"
+    task = RetrievalTask("r1", "<b>a & b</b> &lt;", "p1", (("p1", "<script>"),))
+    old = record_of(task, OLD)
+    assert old["fields"] == {"query": "&lt;b&gt;a &amp; b&lt;/b&gt; &amp;lt;", "passage_a": "&lt;script&gt;"}
+    for record in (old, record_of(task), old | {"metadata": {"passage_id": "p1", "passage_ids": ["p1"]}}):
+        (shown,) = shown_in(answered({}) | {"fields": record["fields"], "metadata": record["metadata"]})
+        assert shown.query == "<b>a & b</b> &lt;"
 
 
 def test_suggestions_speak_of_letters_and_carry_score_and_agent():
@@ -73,22 +91,20 @@ def test_suggestions_speak_of_letters_and_carry_score_and_agent():
         Suggestion("relevant", ["p1"], "miner #1 é", [0.8]),
     )
     task = RetrievalTask("r1", "chi?", "p1", PASSAGES, suggestions=suggestions)
-    told = [
-        (one["question_id"], one["value"], one["agent"], one["score"]) for one in record_of(task, IDS)["suggestions"]
-    ]
+    told = [(one["question_id"], one["value"], one["agent"], one["score"]) for one in record_of(task)["suggestions"]]
     assert told == [("id-quality", "good", "judge Qwen/Qwen2.5", 0.9), ("id-relevant", ["B"], "miner _1 _", [0.8])]
 
 
 def test_a_whole_number_becomes_a_fraction_where_the_server_wants_one():
-    metadata = record_of(TASK, IDS)["metadata"]
+    metadata = record_of(TASK)["metadata"]
     assert isinstance(metadata["margin"], float)
     assert isinstance(metadata["position"], int)
 
 
 def test_a_query_s_vector_is_one_of_the_record():
-    made = record_of(RetrievalTask("r1", "chi?", "p1", PASSAGES, vector=np.array([0.1, 0.2], np.float32)), IDS)
+    made = record_of(RetrievalTask("r1", "chi?", "p1", PASSAGES, vector=np.array([0.1, 0.2], np.float32)))
     assert made["vectors"] == {"query_vector": [0.1, 0.2]}
-    assert record_of(TASK, IDS)["vectors"] == {}
+    assert record_of(TASK)["vectors"] == {}
 
 
 def test_an_answer_speaks_of_passages_again_and_says_what_was_pre_selected():
@@ -100,7 +116,30 @@ def test_an_answer_speaks_of_passages_again_and_says_what_was_pre_selected():
     assert given.values == {"relevant": []}
 
 
-@pytest.mark.parametrize("change", [{"external_id": None}, {"metadata": None}, {"metadata": {}}])
+@pytest.mark.parametrize(
+    ("marks", "told"),
+    [
+        ({"relevant": {"value": ["none"]}}, {"relevant": []}),
+        ({"relevant": {"value": []}}, {"relevant": []}),
+        ({}, {}),
+        ({"relevant": {"value": ["C"]}}, {}),
+        ({"relevant": {"value": ["B", "C"]}}, {"relevant": ["p1"]}),
+    ],
+)
+def test_none_answers_is_an_answer_and_a_letter_without_a_passage_is_none(marks, told):
+    (given,) = given_in(answered(marks), "audit", NAMES)
+    assert given.values == told
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"external_id": None},
+        {"metadata": None},
+        {"metadata": {}},
+        {"fields": {"record": "x"}, "metadata": {"passage_ids": ["p1"], "passage_id": "p1"}},
+    ],
+)
 def test_a_record_that_somebody_else_put_there_says_nothing(change):
     foreign = answered({"relevant": {"value": ["A"]}}) | change
     assert list(given_in(foreign, "audit", NAMES)) == list(shown_in(foreign)) == []
