@@ -264,7 +264,7 @@ def test_a_querys_mean_score_is_that_over_all_passages(encoder):
 
 def test_a_query_that_shares_nothing_with_any_passage_has_no_hits(encoder):
     queries = pl.DataFrame({"query_id": ["q1", "q2"], "text": ["xqzwv jkkhy", "libri"]})
-    assert search(encoder, PASSAGES, queries, 2).select("query_id", "rank").rows() == [("q2", 1), ("q2", 2)]
+    assert searched(encoder, queries, 2).select("query_id", "rank").rows() == [("q2", 1), ("q2", 2)]
 
 
 def test_no_queries_give_an_empty_table_and_a_report(encoder):
