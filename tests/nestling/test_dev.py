@@ -100,7 +100,8 @@ def test_a_query_that_the_model_knows_nothing_of_scores_nothing_whatever_stands_
 @pytest.mark.parametrize("answer", ["p1", "p6"])
 def test_equal_texts_share_their_places(answer, model):
     twice = pl.concat([PASSAGES, pl.DataFrame({"passage_id": ["p6"], "text": [TEXTS["p1"]]})])
-    found = DevEvaluator(rows(("recorded", TEXTS["p1"], answer)), PAIRS, twice, [5], 10, seed=1)
+    settings = DevSettings([5], 10, 1, "fp32")
+    found = DevEvaluator(rows(("recorded", TEXTS["p1"], answer)), PAIRS, twice, settings)
     assert found(model)[NDCG] == pytest.approx((1 + 1 / np.log2(3)) / 2)
 
 

@@ -316,7 +316,7 @@ def test_both_held_out_suites_search_the_sets_own_documents(project):
     write_table(both[0], "data/heldout/queries.parquet", SuiteQuery)
     write_table(both[1], "data/heldout/qrels.parquet", SuiteQrel)
     suites, _ = read_suites()
-    assert [suite.name for suite in suites] == ["gold", "heldout.generated", "heldout.recorded"]
+    assert [suite.name for suite in suites] == ["gold", "heldout.recorded", "heldout.generated"]
     assert {len(suite.document_ids) for suite in suites[1:]} == {len(TEXTS)}
 
 

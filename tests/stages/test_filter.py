@@ -218,7 +218,7 @@ def test_a_query_that_shares_nothing_with_any_passage_is_not_found(max_rank, fol
     found = rank_own(encoder, passages(), queries("xqzwv jkkhy"), answers((0, A)))
     assert found.select("rank", "score").rows() == [(len(TEXTS) + 1, 0.0)]
     made = found.with_columns(copied=0.0, origin=pl.lit("extractive"))
-    assert judge(made, params(max_rank=max_rank))[1]["reason"].to_list() == ["not_found"]
+    assert judge(made, params(max_rank=max_rank)).lost["reason"].to_list() == ["not_found"]
 
 
 def test_no_queries_are_no_error(folder, tmp_path):
