@@ -128,7 +128,7 @@ scores = model.similarity(model.encode_query(queries), model.encode_document(pas
 
 def _results(facts: Facts) -> str:
     told = facts.reports["significance"]
-    families = ", ".join(f"{found['differences']} of {found['family']}" for found in told["holm"].values())
+    families = "; ".join(f"{found['differences']} differences, {found['family']}" for found in told["holm"].values())
     return f"""Tuned with its 95% interval, and paired differences with theirs and their p, by bootstrap with \
 {told["replicates"]:,} resamples; in brackets p as Holm corrects it ({families}). Encoders are cut to each \
 dimension; BM25 has none and compares {_words(told["bm25"]["stemmer"])}. Judged@10 is the share of judged documents \

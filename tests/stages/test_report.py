@@ -259,7 +259,7 @@ def test_the_card_says_what_the_numbers_do_not_allow(project):
     assert "At 64 dimensions **tuned is worse than BM25**" in told
     assert "12 queries are too few" in told
     assert "gold, 12 queries that people wrote: tuned against BM25 by nDCG@10 is worse at 64 dimensions" in told
-    assert "in brackets p as Holm corrects it (1 of all suites)" in told
+    assert "in brackets p as Holm corrects it (1 differences, all suites)" in told
     assert "words stemmed by the rules of it (Snowball)" in told
     assert "40 documents are searched" in told
     assert "No judgements yet" in told
