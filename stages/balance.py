@@ -1,6 +1,7 @@
 """Build retrieval and STS training sets of matched size, keep evaluation text out of them, and hold out a test suite.
 
-Reads   data/prepared/passages.parquet (Passage), data/generated/answerable.parquet (Answerable),
+Reads   data/prepared/passages.parquet (Passage), data/generated/{queries,answerable}.parquet (Query, Answerable),
+        data/filtered/answerable.parquet,
         data/curated/{queries,positives,negatives,pairs}.parquet,
         data/suites/{documents,queries,pairs}.parquet (SuiteDocument, SuiteQuery, SuitePair)
 Writes  data/balanced/{retrieval,sts}/{train,dev}.parquet (RetrievalRow, StsRow) and their data card README.md,
@@ -15,28 +16,28 @@ from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
-from pydantic import Field, NonNegativeFloat
+from pydantic import Field, NonNegativeFloat, PositiveInt
 
 from nestling.cli import run, say
 from nestling.corpus.contamination import TEXTS, pair_leaks, text_leaks
 from nestling.errors import UserError
+from nestling.evaluation.heldout import HeldOut, hold_out
 from nestling.params import StageParams
 from nestling.reporting.cards import data_card
 from nestling.tables.corpus import Passage, SentencePair, SuiteDocument, SuitePair, SuiteQrel, SuiteQuery
 from nestling.tables.io import check, read_table, write_json, write_table, write_text
-from nestling.tables.queries import Answerable
+from nestling.tables.queries import Answerable, Query
 from nestling.tables.review import CuratedQuery, Negative, Positive
 from nestling.tables.training import Leak, RetrievalRow, StsRow
 
 OUT, HELDOUT, LEAKS = Path("data/balanced"), Path("data/heldout"), Path("reports/leaks.jsonl")
-SUITE = "heldout"
 
 
 class BalanceParams(StageParams, section="balance", shared=("set", "seed")):
     set: str
     seed: int
     origins: dict[str, NonNegativeFloat]  # of queries -> how often a row of it is taken; 1 where nothing is said
-    heldout_origins: list[str]  # of the test split's queries, those that are measured on
+    heldout: PositiveInt  # queries at most of each held-out suite
     match: Literal["largest", "smallest", "none"]  # repeat the smaller set, sample the larger, or leave both
     max_repeat: float = Field(ge=1)  # the smaller set is repeated at most so many times
     contamination: Literal["stop", "drop"]
@@ -58,7 +59,10 @@ class Gated:
 def retrieval_rows(
     queries: pl.DataFrame, positives: pl.DataFrame, negatives: pl.DataFrame, passages: pl.DataFrame
 ) -> pl.DataFrame:
-    """Return one row a query and positive, with the query's negatives, nearest first; copy 0."""
+    """Return one row a query and positive, with the query's negatives, nearest first; copy 0.
+
+    `answer_ids` are all its positives: what else may answer is added by `with_answers`.
+    """
     texts = passages.select("passage_id", "text", passage_split="split")
     listed = (
         negatives.join(texts, on="passage_id", maintain_order="left")
@@ -72,16 +76,41 @@ def retrieval_rows(
             queries.select("query_id", "split", "origin", anchor="text"), on="query_id", maintain_order="left"
         )
         .join(texts.rename({"text": "positive"}), on="passage_id", maintain_order="left")
-        # people may find that a held-out passage answers a training query: then the row is held out, too
-        .with_columns(split=pl.when(pl.col("split") == "train").then("passage_split").otherwise("split"))
+        # people may find that a held-out passage answers a training query: then the row is not trained on, but neither
+        # measured on, for an encoder brought the passage before them
+        .with_columns(split=pl.when((pl.col("split") != "train") | (pl.col("passage_split") == "train")).then("split"))
         .join(listed, on="query_id", how="left", maintain_order="left")
         .with_columns(
             pl.col("negatives").fill_null(nothing),
             pl.col("negative_ids").fill_null(nothing),
             positive_id="passage_id",
+            answer_ids=pl.col("passage_id").implode().over("query_id"),
             copy=pl.lit(0, dtype=pl.UInt32),
         )
     )
+
+
+def with_answers(
+    rows: pl.DataFrame, curated: pl.DataFrame, queries: pl.DataFrame, answerable: pl.DataFrame
+) -> pl.DataFrame:
+    """Return the rows, `answer_ids` with whatever else may answer: no passage of a named document is a negative.
+
+    Args:
+        rows: as `retrieval_rows` gives them.
+        curated: CuratedQuery rows; what may answer a query may answer its better wording.
+        queries: Query rows as they were generated.
+        answerable: Answerable rows.
+    """
+    wordings = curated.select("query_id", text=pl.coalesce("rewritten_from", "text"))
+    told = (
+        wordings.join(queries.select("text", old_id="query_id"), on="text", maintain_order="left_right")
+        .join(answerable.select("passage_id", old_id="query_id"), on="old_id", maintain_order="left_right")
+        .group_by("query_id", maintain_order=True)
+        .agg(told="passage_id")
+    )
+    known = rows.join(told, on="query_id", how="left", maintain_order="left")
+    both = pl.concat_list("answer_ids", pl.col("told").fill_null(pl.lit([], dtype=pl.List(pl.String))))
+    return known.with_columns(answer_ids=both.list.unique().list.sort()).drop("told")
 
 
 def resized(rows: pl.DataFrame, size: int, seed: int) -> pl.DataFrame:
@@ -181,7 +210,9 @@ def gate(leaks: pl.DataFrame, params: BalanceParams) -> None:
     )
 
 
-def gated(split: dict[str, pl.DataFrame], pairs: dict[str, pl.DataFrame], params: BalanceParams) -> Gated:
+def gated(
+    split: dict[str, pl.DataFrame], pairs: dict[str, pl.DataFrame], held: HeldOut, params: BalanceParams
+) -> Gated:
     """Return what may be trained on, keeping out what stands in a suite, in the dev set or among held-out queries.
 
     The dev sets pass the same gate: a checkpoint chosen by a suite's own queries would be chosen by the test.
@@ -196,7 +227,10 @@ def gated(split: dict[str, pl.DataFrame], pairs: dict[str, pl.DataFrame], params
     write_text(check(leaks, Leak, "finding leaks").write_ndjson(), LEAKS)
     gate(leaks, params)
     asked = {"item": pl.lit("query"), "item_id": pl.col("query_id"), "text": pl.col("anchor")}
-    ours = pl.concat([split["dev"], split["test"]]).select(suite=pl.lit(SUITE), **asked)
+    dev_queries = split["dev"].select("query_id", "anchor", suite=pl.lit("dev"))
+    ours = pl.concat([dev_queries, held.queries.select("query_id", "suite", anchor="text")], how="diagonal").select(
+        "suite", **asked
+    )
     repeats = text_leaks(split["train"].select(**asked).unique(maintain_order=True), ours, params.near_duplicate)
     train, kept = without(split["train"], pairs["train"], pl.concat([leaks, repeats]))
     if train.is_empty() and kept.is_empty():
@@ -206,27 +240,6 @@ def gated(split: dict[str, pl.DataFrame], pairs: dict[str, pl.DataFrame], params
         )
     dev, dev_pairs = without(split["dev"], pairs["dev"], leaks)
     return Gated(train, kept, dev, dev_pairs, leaks.height, repeats["train_id"].n_unique())
-
-
-def heldout(test: pl.DataFrame, origins: list[str]) -> pl.DataFrame:
-    """Return the rows of the test split to measure on: those of the preferred origins, or all if it has none."""
-    preferred = test.filter(pl.col("origin").is_in(origins))
-    return test if preferred.is_empty() else preferred
-
-
-def write_heldout(test: pl.DataFrame, answerable: pl.DataFrame, passages: pl.DataFrame) -> None:
-    """Write the held-out queries as one more suite, which searches the set's own passages.
-
-    A recorded query may name several documents; each of them answers it, whichever the encoder found first.
-    """
-    asked = test.select("query_id", "anchor")
-    named = asked.unique(maintain_order=True).join(answerable, on="query_id", maintain_order="left")
-    answers = pl.concat([test.select("query_id", "anchor", "passage_id"), named]).unique(maintain_order=True)
-    rows = answers.join(
-        passages.select("passage_id", "document_id"), on="passage_id", maintain_order="left"
-    ).with_columns(suite=pl.lit(SUITE), text="anchor", relevance=pl.lit(1, dtype=pl.Int32))
-    write_table(rows.unique("query_id", maintain_order=True), HELDOUT / "queries.parquet", SuiteQuery)
-    write_table(rows.unique(["query_id", "document_id"]), HELDOUT / "qrels.parquet", SuiteQrel)
 
 
 def counted(rows: pl.DataFrame, dev: pl.DataFrame, keys: list[str]) -> dict[str, Any]:
@@ -239,16 +252,26 @@ def counted(rows: pl.DataFrame, dev: pl.DataFrame, keys: list[str]) -> dict[str,
 def main() -> None:
     params = BalanceParams.load()
     passages = read_table("data/prepared/passages.parquet", Passage)
-    rows = retrieval_rows(
-        read_table("data/curated/queries.parquet", CuratedQuery),
+    curated = read_table("data/curated/queries.parquet", CuratedQuery)
+    asked = read_table("data/generated/queries.parquet", Query)
+    labelled = retrieval_rows(
+        curated,
         read_table("data/curated/positives.parquet", Positive),
         read_table("data/curated/negatives.parquet", Negative),
         passages,
     )
-    split = {name: rows.filter(pl.col("split") == name) for name in ("train", "dev", "test")}
+    rows = with_answers(labelled, curated, asked, read_table("data/filtered/answerable.parquet", Answerable))
+    split = {name: rows.filter(pl.col("split") == name) for name in ("train", "dev")}
     graded = read_table("data/curated/pairs.parquet", SentencePair).with_columns(copy=pl.lit(0, dtype=pl.UInt32))
     pairs = {name: graded.filter(pl.col("split") == name) for name in ("train", "dev")}
-    fit = gated(split, pairs, params)
+    held = hold_out(
+        asked,
+        read_table("data/generated/answerable.parquet", Answerable),
+        passages,
+        params.heldout,
+        params.seed,
+    )
+    fit = gated(split, pairs, held, params)
     queries = weighted(fit.rows, params)
     sizes = matched_sizes(queries.height, fit.pairs.height, params)
     sets = {"retrieval": resized(queries, sizes[0], params.seed), "sts": resized(fit.pairs, sizes[1], params.seed)}
@@ -257,15 +280,17 @@ def main() -> None:
     write_table(fit.dev, OUT / "retrieval/dev.parquet", RetrievalRow)
     write_table(sets["sts"], OUT / "sts/train.parquet", StsRow)
     write_table(fit.dev_pairs, OUT / "sts/dev.parquet", StsRow)
-    test = heldout(split["test"], params.heldout_origins)
-    write_heldout(test, read_table("data/generated/answerable.parquet", Answerable), passages)
+    write_table(held.queries, HELDOUT / "queries.parquet", SuiteQuery)
+    write_table(held.qrels, HELDOUT / "qrels.parquet", SuiteQrel)
     report = {
         "retrieval": counted(sets["retrieval"], fit.dev, ["query_id", "positive_id"]),
         "sts": counted(sets["sts"], fit.dev_pairs, ["pair_id"]),
         "seed": params.seed,
         "origins": dict(sets["retrieval"]["origin"].value_counts().sort("origin").iter_rows()),
-        "heldout_queries": test["query_id"].n_unique(),
-        "heldout_origins": dict(test.unique("query_id")["origin"].value_counts().sort("origin").iter_rows()),
+        "heldout_queries": held.queries.height,
+        "heldout_origins": dict(held.queries["origin"].value_counts().sort("origin").iter_rows()),
+        "heldout_not_drawn": held.not_drawn,
+        "rows_with_a_held_out_passage": rows["split"].null_count(),
         "negatives_per_row": round(float(fit.rows["negatives"].list.len().mean() or 0.0), 2),  # type: ignore[arg-type]
         "leaks_dropped": fit.leaks,
         "repeats_of_dev_and_test_dropped": fit.repeats,

@@ -1,6 +1,7 @@
 """Apply people's judgements, and say how much they agree and how many mined negatives are false.
 
-Reads   data/filtered/queries.parquet (FoundQuery), data/mined/candidates.parquet (Candidate),
+Reads   data/filtered/{queries,positives}.parquet (FoundQuery, FoundPositive),
+        data/mined/candidates.parquet (Candidate),
         data/prepared/{passages,pairs}.parquet (Passage, SentencePair),
         data/queue/{records,retrieval}.parquet (ReviewRecord, QueueItem),
         data/generated/judged.parquet (Judged), data/annotations/*.jsonl
@@ -20,6 +21,7 @@ from nestling.cli import run, say
 from nestling.params import StageParams
 from nestling.review.answers import by_annotator, read_answers, read_shown_records, unprimed
 from nestling.review.apply import (
+    add_labelled,
     apply_quality,
     apply_relevance,
     apply_similarity,
@@ -34,7 +36,7 @@ from nestling.review.fitting import Judgements, Present, gathered, no_longer_fit
 from nestling.review.strata import audited, false_negatives
 from nestling.tables.corpus import Passage, Rejected, SentencePair
 from nestling.tables.io import read_table, write_json, write_table
-from nestling.tables.queries import FoundQuery, Judged
+from nestling.tables.queries import FoundPositive, FoundQuery, Judged
 from nestling.tables.retrieval import Candidate
 from nestling.tables.review import CuratedQuery, Disagreement, Negative, Positive, QueueItem, ReviewRecord
 from nestling.tables.sieve import reasons, rejected
@@ -71,7 +73,9 @@ class Curated:
     ties: dict[str, int]
 
 
-def curate(queries: pl.DataFrame, mined: pl.DataFrame, pairs: pl.DataFrame, said: Judgements) -> Curated:
+def curate(
+    queries: pl.DataFrame, mined: pl.DataFrame, pairs: pl.DataFrame, said: Judgements, labelled: pl.DataFrame
+) -> Curated:
     """Apply the judgements that fit.
 
     Args:
@@ -79,12 +83,14 @@ def curate(queries: pl.DataFrame, mined: pl.DataFrame, pairs: pl.DataFrame, said
         mined: their negatives, Candidate rows.
         pairs: SentencePair rows.
         said: by people.
+        labelled: FoundPositive rows.
     """
     told = (said.fitting, said.records)
     good, reworded = quality(*told), rewrites(*told)
     relevant = judged_passages(*told).join(said.present.passages, on="passage_id", how="semi", maintain_order="left")
     kept, bad = apply_quality(queries, good, reworded)
-    positives, negatives = apply_relevance(kept, mined, relevant)
+    first, negatives = apply_relevance(kept, mined, relevant)
+    positives = add_labelled(first, kept, labelled, relevant)
     answered = kept.join(positives, on="query_id", how="semi", maintain_order="left")
     unanswered = kept.join(positives, on="query_id", how="anti").with_columns(reason=pl.lit("no_relevant_passage"))
     standing = negatives.join(answered, on="query_id", how="semi", maintain_order="left")
@@ -168,7 +174,8 @@ def main() -> None:
     judged = read_table("data/generated/judged.parquet", Judged)
     answers, broken = read_answers(ANNOTATIONS)
     said = gathered(answers, records, read_shown_records(ANNOTATIONS), Present(queries, passages, pairs))
-    curated = curate(queries, mined, pairs, said)
+    labelled = read_table("data/filtered/positives.parquet", FoundPositive)
+    curated = curate(queries, mined, pairs, said, labelled)
     write(curated, broken)
     report = {
         **counts(said, curated),

@@ -30,7 +30,6 @@ from nestling.tables.io import read_table, write_json, write_table
 
 OUT, MODELS = Path("data/scores"), {"base": Path("models/base"), "tuned": Path("models/tuned")}
 SUITES, HELDOUT = Path("data/suites"), Path("data/heldout")
-OWN = "heldout"  # the suite of the set's own held-out queries
 QUERY_SCORE = {
     "suite": pl.String,
     "system": pl.String,
@@ -189,23 +188,20 @@ def _compare_pairs(scores: pl.DataFrame, dim: int, params: EvaluateParams) -> di
 def read_suites() -> tuple[list[Suite], pl.DataFrame]:
     """Return all retrieval suites, the set's own held-out queries among them, and all STS pairs."""
     passages = read_table("data/prepared/passages.parquet", Passage)
-    queries = pl.concat(
-        [read_table(SUITES / "queries.parquet", SuiteQuery), read_table(HELDOUT / "queries.parquet", SuiteQuery)]
-    )
+    held_out = read_table(HELDOUT / "queries.parquet", SuiteQuery)
+    queries = pl.concat([read_table(SUITES / "queries.parquet", SuiteQuery), held_out])
     qrels = pl.concat(
         [read_table(SUITES / "qrels.parquet", SuiteQrel), read_table(HELDOUT / "qrels.parquet", SuiteQrel)]
     )
     own = passages.sort("document_id", "start").select(
-        suite=pl.lit(OWN),
         document_id="document_id",
         part=pl.int_range(pl.len(), dtype=pl.UInt32).over("document_id"),
         text="text",
         own=pl.lit(False),
     )
     brought = read_table(SUITES / "documents.parquet", SuiteDocument)
-    if OWN in brought["suite"]:
-        raise UserError(f"a suite may not be called {OWN}, as the set's own held-out queries are: rename its folder")
-    suites = make_suites(pl.concat([brought, own]), queries, qrels)
+    searched = held_out.select("suite").unique(maintain_order=True).join(own, how="cross")
+    suites = make_suites(pl.concat([brought, searched]), queries, qrels)
     pairs = read_table(SUITES / "pairs.parquet", SuitePair)
     if not suites and pairs.is_empty():
         raise UserError("there is nothing to evaluate on: bring a suite (eval/) or raise prepare.test_share")

@@ -50,6 +50,7 @@ class FromLlm(Strict):
 
 SourceParams = Annotated[Recorded | Extractive | FromLlm, Field(discriminator="kind")]
 SCHEMA = {"text": pl.String, "origin": pl.String, "kind": pl.String, "passage_id": pl.String}
+NAMED = SCHEMA | {"document_id": pl.String}  # null where the query was made from a passage
 
 
 class GenerateParams(StageParams, section="generate", shared=("seed",)):
@@ -77,7 +78,8 @@ class Generated:
 def from_recorded(places: pl.DataFrame, recorded: pl.DataFrame) -> pl.DataFrame:
     """Return recorded queries beside every passage of the documents that they name; null where none is left."""
     named = recorded.join(places, on="document_id", how="left", maintain_order="left_right")
-    return named.select("text", origin=pl.lit("recorded"), kind=pl.lit("recorded"), passage_id="passage_id")
+    said = pl.lit("recorded")
+    return named.select("text", origin=said, kind=said, passage_id="passage_id", document_id="document_id")
 
 
 def from_text(passages: pl.DataFrame, params: Extractive, seed: int) -> pl.DataFrame:
@@ -104,18 +106,22 @@ def generate(
         else:
             made = from_recorded(places, recorded)
         rows.append(made)
-    return Generated(pl.concat(rows), synthetic)
+    return Generated(pl.concat([pl.DataFrame(schema=NAMED), *rows], how="diagonal"), synthetic)
 
 
 def tidy(rows: pl.DataFrame, passages: pl.DataFrame, params: GenerateParams) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the rows whose query is of a sensible length, with id, language and split, and the rest with a reason.
 
-    A query that names passages of several splits stands in the last of train, dev, test: it is never trained on.
+    A query that names passages of several splits stands in the last of train, dev, test: it is never trained on. Rows
+    of recorded queries come first: what a person asked is theirs, whatever else asks the same.
     """
     texts = [one_line(text) for text in rows["text"]]
-    about = passages.select("passage_id", "language", "split", "document_id")
-    marked = rows.with_columns(text=pl.Series(texts, dtype=pl.String)).join(
-        about, on="passage_id", how="left", maintain_order="left"
+    about = passages.select("passage_id", "language", "split", holder="document_id")
+    marked = (
+        rows.with_columns(text=pl.Series(texts, dtype=pl.String))
+        .join(about, on="passage_id", how="left", maintain_order="left")
+        .with_columns(document_id=pl.coalesce("document_id", "holder"))
+        .sort(pl.col("origin") != "recorded", maintain_order=True)
     )
     # what a person or a model asks is one query however it is written and whichever passages may answer it; what is
     # cut out of a passage belongs to that passage
@@ -133,7 +139,7 @@ def tidy(rows: pl.DataFrame, passages: pl.DataFrame, params: GenerateParams) -> 
     return sieve(
         named,
         {
-            "no_passage": pl.col("document_id").is_not_null(),  # nothing of the document that it names was kept
+            "no_passage": pl.col("holder").is_not_null(),  # nothing of the document that it names was kept
             "empty": pl.col("text").str.len_chars() > 0,
             "too_short": pl.col("words") >= params.min_words,
             "too_long": pl.col("words") <= params.max_words,
@@ -165,10 +171,11 @@ def main() -> None:
     rows, out = tidy(made.rows, passages, params)
     queries = rows.unique("query_id", keep="first", maintain_order=True)
     write_table(queries, OUT / "queries.parquet", Query)
-    write_table(rows.unique(["query_id", "passage_id"]), OUT / "answerable.parquet", Answerable)
+    answers = rows.unique(list(Answerable.primary_key()), keep="first", maintain_order=True)
+    write_table(answers, OUT / "answerable.parquet", Answerable)
     write_table(made.synthetic.judged if made.synthetic else empty(Judged), OUT / "judged.parquet", Judged)
     by_llm = made.synthetic.left_out if made.synthetic else empty(Rejected)
-    left_out = pl.concat([rejected(out, "query", "query_id", detail="passage_id"), by_llm]).sort(pl.all())
+    left_out = pl.concat([rejected(out, "query", "query_id", detail="document_id"), by_llm]).sort(pl.all())
     write_table(left_out, OUT / "rejected.parquet", Rejected)
     told = report(queries, rows, left_out, made)
     write_json(told, "reports/generate.json")

@@ -1,14 +1,17 @@
 """Mine hard negatives: passages that the current encoder ranks high for a query that they do not answer.
 
 Every hit gets a verdict. A hit within a margin of the positive is likely a false negative and is left out
-(NV-Retriever, Moreira et al. 2024). A query keeps as many negatives as there are; none is dropped for want of the last
-one.
+(NV-Retriever, Moreira et al. 2024). The margin is a share of the spread of the query's own scores, from their mean to
+the positive, so that it fits encoders whose cosines lie between 0 and 1 as those that squeeze them into .7 to .9. A
+query keeps as many negatives as there are; none is dropped for want of the last one.
 
-Reads   data/prepared/passages.parquet (Passage), data/filtered/queries.parquet (FoundQuery),
-        data/generated/answerable.parquet (Answerable), the current encoder's folder
+Reads   data/prepared/{passages,near}.parquet (Passage, NearDuplicate),
+        data/filtered/{queries,positives,answerable}.parquet (FoundQuery, FoundPositive, Answerable),
+        the current encoder's folder
 Writes  data/mined/candidates.parquet (Candidate), reports/mine.json
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -20,11 +23,11 @@ from nestling.cli import run, say
 from nestling.corpus.duplicates import shingles
 from nestling.corpus.ids import content_id
 from nestling.params import StageParams
-from nestling.retrieval.embeddings import EncodeParams, Encoder
-from nestling.retrieval.search import top_k
-from nestling.tables.corpus import Passage
+from nestling.retrieval.embeddings import EncodeParams, Encoder, Vectors
+from nestling.retrieval.search import BLOCK, top_k
+from nestling.tables.corpus import NearDuplicate, Passage
 from nestling.tables.io import read_table, write_json, write_table
-from nestling.tables.queries import Answerable, FoundQuery
+from nestling.tables.queries import Answerable, FoundPositive, FoundQuery
 from nestling.tables.retrieval import VERDICTS, Candidate
 
 OUT = Path("data/mined")
@@ -38,7 +41,7 @@ class MineParams(StageParams, section="mine", shared=("seed", "current", "encode
     depth: PositiveInt  # hits looked at
     num_negatives: PositiveInt  # at most so many a query
     absolute_margin: float = Field(ge=0)  # a negative scores at least so much below the positive
-    relative_margin: float = Field(ge=0, lt=1)  # and at least this share of the positive's score below it
+    relative_margin: float = Field(ge=0, lt=1)  # and this share of the way down to the mean score of all passages
     exclude_same_document: bool
     near_duplicate: float = Field(gt=0, le=1)  # Jaccard similarity with the positive, over neighbouring words
     skip: NonNegativeInt  # the hardest hits that are left; not used as negatives
@@ -46,44 +49,78 @@ class MineParams(StageParams, section="mine", shared=("seed", "current", "encode
     sampling: Literal["hardest", "random"]  # within the window
 
 
-def search(encoder: Encoder, passages: pl.DataFrame, queries: pl.DataFrame, depth: int) -> pl.DataFrame:
-    """Return the `depth` nearest passages of each query, ranked from 1."""
-    hits = top_k(
-        encoder.encode(queries["text"].to_list(), "query"),
-        encoder.encode(passages["text"].to_list(), "document"),
-        depth,
-        encoder.device,
-    )
+def search(
+    encoder: Encoder, asked: Vectors, texts: Vectors, queries: pl.Series, passages: pl.Series, depth: int
+) -> pl.DataFrame:
+    """Return the `depth` nearest passages of each query, ranked from 1; queries and passages are ids."""
+    hits = top_k(asked, texts, depth, encoder.device)
     found = hits.passage.shape[1]
     return pl.DataFrame(
         {
-            "query_id": queries["query_id"].gather(np.repeat(np.arange(queries.height), found)),
-            "rank": np.tile(np.arange(1, found + 1), queries.height),
-            "passage_id": passages["passage_id"].gather(hits.passage.ravel()),
+            "query_id": queries.gather(np.repeat(np.arange(len(queries)), found)),
+            "rank": np.tile(np.arange(1, found + 1), len(queries)),
+            "passage_id": passages.gather(hits.passage.ravel()),
             "score": hits.score.ravel(),
         }
     ).cast(HITS)  # type: ignore[arg-type]
 
 
-def ceiling(positive_score: pl.Expr, params: MineParams) -> pl.Expr:
+def mean_scores(asked: Vectors, texts: Vectors) -> np.ndarray:
+    """Return [queries] float32, each query's mean cosine over all passages: its product with their centroid."""
+    blocks = range(0, len(texts), BLOCK[1])
+    total = sum(texts.block(start, start + BLOCK[1]).sum(0, dtype=np.float64) for start in blocks)
+    centroid = np.asarray(total / max(len(texts), 1), dtype=np.float32)
+    means = [asked.block(start, start + BLOCK[1]) @ centroid for start in range(0, len(asked), BLOCK[1])]
+    return np.concatenate([np.empty(0, np.float32), *means])
+
+
+def with_positives(queries: pl.DataFrame, positives: pl.DataFrame, means: np.ndarray) -> pl.DataFrame:
+    """Return the queries with mean_score and positive_score, from which the margin is counted: their positives' mean.
+
+    Measured in docs/log.md: from the best of several, what answers as well as the others do is taken for a negative;
+    from the weakest, which may be one that the encoder cannot find, a query is left without any.
+    """
+    labelled = positives.group_by("query_id").agg(positive_score=pl.col("score").mean())
+    scored = queries.with_columns(mean_score=pl.Series(means, dtype=pl.Float32))
+    return scored.join(labelled, on="query_id", maintain_order="left")
+
+
+def ceiling(positive_score: pl.Expr, mean_score: pl.Expr, params: MineParams) -> pl.Expr:
     """Return the highest score that a negative may have.
 
-    The relative margin is taken from the positive's magnitude: a share of a negative score would raise the ceiling
-    above the positive (huggingface/sentence-transformers #3819).
+    The relative margin is a share of how far the positive stands above the mean. Shifting or stretching all scores of
+    a query shifts and stretches it; a share of the score itself would grow with an encoder's constant and turn round
+    where scores are negative. A positive below the mean leaves what scores up to its own.
     """
     absolute = positive_score - params.absolute_margin
-    relative = positive_score - positive_score.abs() * params.relative_margin
-    return pl.min_horizontal(absolute, relative)
+    spread = pl.max_horizontal(positive_score - mean_score, 0.0)
+    return pl.min_horizontal(absolute, positive_score - spread * params.relative_margin)
 
 
-def near_positives(pairs: pl.DataFrame, passages: pl.DataFrame, threshold: float) -> pl.DataFrame:
-    """Return those pairs (positive_id, passage_id) whose texts are near duplicates."""
+def near_positives(
+    hits: pl.DataFrame, positives: pl.DataFrame, passages: pl.DataFrame, near: pl.DataFrame, threshold: float
+) -> pl.DataFrame:
+    """Return query_id and passage_id of the hits that nearly repeat any of the query's positives.
+
+    Args:
+        hits: query_id, passage_id.
+        positives: query_id, positive_id.
+        passages: passage_id, text.
+        near: NearDuplicate rows: passages of one cluster are alike, whatever their texts say.
+        threshold: Jaccard similarity over neighbouring words.
+    """
+    pairs = hits.select("query_id", "passage_id").join(positives.select("query_id", "positive_id"), on="query_id")
     unique = pairs.select("positive_id", "passage_id").unique().sort(pl.all())
     needed = set(unique["positive_id"]) | set(unique["passage_id"])
     texts = passages.filter(pl.col("passage_id").is_in(needed)).select("passage_id", "text")
     bags = {name: shingles(text) for name, text in texts.iter_rows()}
-    alike = [_jaccard(bags[one], bags[other]) >= threshold for one, other in unique.iter_rows()]
-    return unique.filter(pl.Series(alike, dtype=pl.Boolean))
+    cluster = {name: name for name in bags} | dict(near.select("passage_id", "near_id").iter_rows())
+    alike = [
+        cluster[one] == cluster[other] or _jaccard(bags[one], bags[other]) >= threshold
+        for one, other in unique.iter_rows()
+    ]
+    found = unique.filter(pl.Series(alike, dtype=pl.Boolean))
+    return pairs.join(found, on=["positive_id", "passage_id"]).select("query_id", "passage_id").unique()
 
 
 def _jaccard(left: frozenset[str], right: frozenset[str]) -> float:
@@ -92,27 +129,40 @@ def _jaccard(left: frozenset[str], right: frozenset[str]) -> float:
     return shared / (small + large - shared) if large else 1.0
 
 
-def judge(
-    hits: pl.DataFrame, queries: pl.DataFrame, answerable: pl.DataFrame, near: pl.DataFrame, params: MineParams
-) -> pl.DataFrame:
+@dataclass(frozen=True)
+class Known:
+    """What is known of queries and passages beside their scores.
+
+    Attributes:
+        positives: query_id, positive_id, positive_document.
+        answerable: query_id, passage_id of everything that may answer.
+        near: query_id, passage_id of near duplicates of positives.
+    """
+
+    positives: pl.DataFrame
+    answerable: pl.DataFrame
+    near: pl.DataFrame
+
+
+def judge(hits: pl.DataFrame, queries: pl.DataFrame, known: Known, params: MineParams) -> pl.DataFrame:
     """Return the table Candidate: the verdict on every hit.
 
     Args:
         hits: query_id, rank, passage_id, document_id, split, score.
-        queries: query_id, query_split, positive_id, positive_document, positive_score.
-        answerable: query_id, passage_id of everything that may answer.
-        near: positive_id, passage_id of near duplicates.
+        queries: query_id, query_split, positive_score, mean_score.
+        known: of both.
         params: margins, window, number.
     """
-    known = answerable.select("query_id", "passage_id", answers=True)
-    marked = (
-        hits.join(queries, on="query_id", maintain_order="left")
-        .join(known, on=["query_id", "passage_id"], how="left", maintain_order="left")
-        .join(near.with_columns(near=True), on=["positive_id", "passage_id"], how="left", maintain_order="left")
-    )
-    same = (pl.col("document_id") == pl.col("positive_document")) & params.exclude_same_document
+    own = known.positives.select("query_id", passage_id="positive_id")
+    answers = pl.concat([known.answerable.select("query_id", "passage_id"), own]).unique()
+    beside = known.positives.select("query_id", document_id="positive_document").unique()
+    marked = hits.join(queries, on="query_id", maintain_order="left")
+    for name, rows in (("answers", answers), ("beside", beside), ("near", known.near)):
+        told = rows.with_columns(pl.lit(True).alias(name))
+        marked = marked.join(told, on=rows.columns, how="left", maintain_order="left")
+    same = pl.col("beside").is_not_null() & params.exclude_same_document
     excluded = (
-        pl.when(pl.col("answers").is_not_null() | (pl.col("passage_id") == pl.col("positive_id")))
+        pl.when(pl.col("answers").is_not_null())
         .then(pl.lit("positive"))
         # pushing queries away from passages that no query may be pulled to would spoil what is measured on them
         .when((pl.col("query_split") == "train") & (pl.col("split") != "train"))
@@ -121,7 +171,7 @@ def judge(
         .then(pl.lit("same_document"))
         .when(pl.col("near").is_not_null())
         .then(pl.lit("near_duplicate"))
-        .when(pl.col("score") > ceiling(pl.col("positive_score"), params))
+        .when(pl.col("score") > ceiling(pl.col("positive_score"), pl.col("mean_score"), params))
         .then(pl.lit("margin"))
     )
     left = marked.with_columns(verdict=excluded).with_columns(
@@ -169,15 +219,23 @@ def main() -> None:
     params = MineParams.load()
     passages = read_table("data/prepared/passages.parquet", Passage)
     queries = read_table("data/filtered/queries.parquet", FoundQuery)
-    answerable = read_table("data/generated/answerable.parquet", Answerable)
     encoder = Encoder(params.current, params.encode)
+    asked = encoder.encode(queries["text"].to_list(), "query")
+    texts = encoder.encode(passages["text"].to_list(), "document")
     documents = passages.select("passage_id", "document_id", "split")
-    hits = search(encoder, passages, queries, params.depth).join(documents, on="passage_id", maintain_order="left")
-    asked = queries.select("query_id", query_split="split", positive_id="passage_id", positive_score="score").join(
-        documents.select(positive_id="passage_id", positive_document="document_id"), on="positive_id"
+    found = search(encoder, asked, texts, queries["query_id"], passages["passage_id"], params.depth)
+    hits = found.join(documents, on="passage_id", maintain_order="left")
+    labelled = read_table("data/filtered/positives.parquet", FoundPositive)
+    held_by = documents.select(passage_id="passage_id", positive_document="document_id")
+    positives = labelled.join(held_by, on="passage_id", maintain_order="left").rename({"passage_id": "positive_id"})
+    near = read_table("data/prepared/near.parquet", NearDuplicate)
+    known = Known(
+        positives,
+        read_table("data/filtered/answerable.parquet", Answerable),
+        near_positives(hits, positives, passages, near, params.near_duplicate),
     )
-    near = near_positives(hits.join(asked, on="query_id"), passages, params.near_duplicate)
-    candidates = judge(hits, asked, answerable, near, params)
+    scored = with_positives(queries.select("query_id", query_split="split"), labelled, mean_scores(asked, texts))
+    candidates = judge(hits, scored, known, params)
     write_table(candidates, OUT / "candidates.parquet", Candidate)
     numbers = report(candidates, queries, encoder)
     write_json(numbers, "reports/mine.json")

@@ -1,14 +1,15 @@
-"""Turn a set into clean passages without duplicates, split by group, and bring queries, pairs and suites into tables.
+"""Turn a set into clean passages without copies, split by group, and bring queries, pairs and suites into tables.
 
-Reads   data/raw/<set>/
-Writes  data/prepared/passages.parquet (Passage), places.parquet (Place),
+Reads   data/raw/<set>/, and data/splits/<set>.jsonl of before
+Writes  data/prepared/passages.parquet (Passage), near.parquet (NearDuplicate), places.parquet (Place),
         recorded.parquet (RecordedQuery), pairs.parquet (SentencePair),
         rejected.parquet (Rejected), data/suites/{documents,queries,qrels,pairs}.parquet (Suite...),
-        reports/prepare.json
+        data/splits/<set>.jsonl (what was ever held out), reports/prepare.json
 """
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from unicodedata import category
 
@@ -17,16 +18,30 @@ from pydantic import Field, PositiveInt
 
 from nestling.cli import run, say
 from nestling.corpus.cleaning import clean, one_line, words
-from nestling.corpus.duplicates import groups, near_duplicates
+from nestling.corpus.duplicates import clusters, groups
 from nestling.corpus.ids import content_id
 from nestling.corpus.language import best_language
 from nestling.corpus.passages import cut, with_title
 from nestling.corpus.recorded import Suites, read_recorded, read_sts, read_suites
 from nestling.corpus.sources import read_documents
-from nestling.corpus.splits import assign
+from nestling.corpus.splits import (
+    DOCUMENT,
+    LARGE,
+    SENTENCE,
+    TEXT,
+    Shares,
+    assign,
+    check_room,
+    entered,
+    largest_share,
+    ledger_text,
+    read_ledger,
+    text_name,
+)
 from nestling.errors import UserError
 from nestling.params import StageParams
 from nestling.tables.corpus import (
+    NearDuplicate,
     Passage,
     Place,
     RecordedQuery,
@@ -37,10 +52,10 @@ from nestling.tables.corpus import (
     SuiteQrel,
     SuiteQuery,
 )
-from nestling.tables.io import write_json, write_table
+from nestling.tables.io import write_json, write_table, write_text
 from nestling.tables.sieve import reasons, rejected, sieve
 
-OUT, SUITES = Path("data/prepared"), Path("data/suites")
+OUT, SUITES, SPLITS = Path("data/prepared"), Path("data/suites"), Path("data/splits")
 
 
 class PrepareParams(StageParams, section="prepare", shared=("set", "seed", "languages")):
@@ -58,6 +73,11 @@ class PrepareParams(StageParams, section="prepare", shared=("set", "seed", "lang
     dev_share: float = Field(ge=0, lt=0.5)
     test_share: float = Field(ge=0, lt=0.5)
     max_document_mb: float = Field(gt=0)
+
+    @property
+    def ledger(self) -> Path:
+        """Where it stands what was ever held out of this set."""
+        return SPLITS / f"{self.set}.jsonl"
 
 
 def clean_documents(documents: pl.DataFrame, languages: list[str]) -> pl.DataFrame:
@@ -121,32 +141,31 @@ def _distinct(text: str) -> float:
 
 
 def drop_duplicates(passages: pl.DataFrame, threshold: float, max_copies: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Keep the first of exact and near duplicates; documents that share one get the same `group_id`.
+    """Keep the first of exact copies; documents that share a text, or nearly, get the same `group_id`.
 
-    What stands in more than `max_copies` places, a footer or a notice, is boilerplate: none of it is kept, and it
-    joins no documents, or half of a web corpus would be one group.
+    Near duplicates stay, since the opening hours of Roma do not answer who asks for Milano's; they get the same
+    `cluster`. What stands in more than `max_copies` places, a footer or a notice, is boilerplate: none of it is kept,
+    and it joins no documents, or half of a web corpus would be one group.
     """
     texts = passages["body"].to_list()
     keys = [" ".join(words(text)) or text for text in texts]
     # one's title may be another's first line: then the whole texts are alike
     exact = groups(len(texts), [*enumerate(_first_alike(keys)), *enumerate(_first_alike(passages["text"]))])
-    unique = [place for place, original in enumerate(exact) if place == original]
-    pairs = near_duplicates([texts[place] for place in unique], threshold)
-    near = groups(len(unique), [(pair.left, pair.right) for pair in pairs])
-    nearest = {place: unique[leader] for place, leader in zip(unique, near, strict=True)}
-    original = [nearest[leader] for leader in exact]
     copies = Counter(exact)
     common = [copies[first] > max_copies for first in exact]
+    unique = [place for place, first in enumerate(exact) if place == first and not common[place]]
+    near = clusters([texts[place] for place in unique], threshold)
+    nearest = {place: unique[leader] for place, leader in zip(unique, near, strict=True)}
+    cluster = [nearest.get(first, first) for first in exact]
     marked = passages.with_columns(
         common=pl.Series(common, dtype=pl.Boolean),
-        group_id=pl.Series(_document_groups(passages["document_id"].to_list(), original, common), dtype=pl.String),
-        duplicate_of=pl.Series([passages["document_id"][place] for place in original], dtype=pl.String),
-        kept_text=pl.Series([passages["text"][place] for place in original], dtype=pl.String),
+        cluster=pl.Series(cluster, dtype=pl.Int64),
+        group_id=pl.Series(_document_groups(passages["document_id"].to_list(), cluster, common), dtype=pl.String),
+        duplicate_of=pl.Series([passages["document_id"][place] for place in exact], dtype=pl.String),
+        kept_text=pl.Series([passages["text"][place] for place in exact], dtype=pl.String),
         exact=pl.Series(exact, dtype=pl.Int64) == pl.int_range(passages.height, eager=True),
-        kept=pl.Series(original, dtype=pl.Int64) == pl.int_range(passages.height, eager=True),
     )
-    rules = {"boilerplate": ~pl.col("common"), "exact_duplicate": pl.col("exact"), "near_duplicate": pl.col("kept")}
-    return sieve(marked, rules)
+    return sieve(marked, {"boilerplate": ~pl.col("common"), "exact_duplicate": pl.col("exact")})
 
 
 def _first_alike(texts: Iterable[str]) -> list[int]:
@@ -154,25 +173,46 @@ def _first_alike(texts: Iterable[str]) -> list[int]:
     return [first.setdefault(text, place) for place, text in enumerate(texts)]
 
 
-def _document_groups(document_ids: list[str], original: list[int], common: list[bool]) -> list[str]:
+def _document_groups(document_ids: list[str], cluster: list[int], common: list[bool]) -> list[str]:
     names = sorted(set(document_ids))
     place = {name: number for number, name in enumerate(names)}
-    shared = ((row, first) for row, first in enumerate(original) if not common[row])
+    shared = ((row, first) for row, first in enumerate(cluster) if not common[row])
     links = [(place[document_ids[row]], place[document_ids[first]]) for row, first in shared]
     leaders = groups(len(names), links)
     return [names[leaders[place[name]]] for name in document_ids]
 
 
-def make_passages(documents: pl.DataFrame, params: PrepareParams) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Return the table Passage made of cleaned documents, the rows left out on the way (Rejected), and Place."""
+@dataclass(frozen=True)
+class Made:
+    """What documents or pairs became.
+
+    Attributes:
+        kept: Passage rows with `near_id`, or SentencePair rows.
+        left_out: Rejected rows.
+        members: of the groups that stand in one split each, with their splits.
+        ledger: of what was ever held out, with what is now.
+    """
+
+    kept: pl.DataFrame
+    left_out: pl.DataFrame
+    members: pl.DataFrame
+    splits: dict[str, str]
+    ledger: pl.DataFrame
+
+
+def make_passages(documents: pl.DataFrame, ledger: pl.DataFrame, params: PrepareParams) -> tuple[Made, pl.DataFrame]:
+    """Return the passages made of cleaned documents, and the table Place."""
     filled, blank = sieve(documents, {"empty": pl.col("text").str.len_chars() > 0})
     kept, unfit = judge(cut_documents(filled, params), params)
     unique, doubled = drop_duplicates(kept, params.near_duplicate, params.max_copies)
-    splits = assign(unique["group_id"], params.dev_share, params.test_share, params.seed)
+    shares = Shares(params.dev_share, params.test_share, params.seed)
+    members = find_members(unique, doubled)
+    splits = assign(members, ledger, shares)
+    check_room(members, splits, params.ledger)
     passages = unique.with_columns(
         passage_id=pl.col("text").map_elements(content_id, return_dtype=pl.String),
         split=pl.col("group_id").replace_strict(splits, return_dtype=pl.Enum(["train", "dev", "test"])),
-    )
+    ).with_columns(near_id=pl.col("passage_id").min().over("cluster"))
     left_out = pl.concat(
         [
             rejected(blank, "document", "document_id"),
@@ -180,7 +220,20 @@ def make_passages(documents: pl.DataFrame, params: PrepareParams) -> tuple[pl.Da
             rejected(doubled, "passage", "document_id", detail="duplicate_of"),
         ]
     )
-    return passages, left_out, find_places(unique, doubled)
+    held_out = entered(ledger, members, splits, shares)
+    return Made(passages, left_out, members, splits, held_out), find_places(unique, doubled)
+
+
+def find_members(unique: pl.DataFrame, doubled: pl.DataFrame) -> pl.DataFrame:
+    """Return which documents and which texts, dropped copies too, each group holds: group, item, name."""
+    rows = pl.concat(
+        [frame.select("group_id", "document_id", "body") for frame in (unique, doubled.filter(~pl.col("common")))]
+    )
+    texts = rows["body"].map_elements(text_name, return_dtype=pl.String)
+    named = {DOCUMENT: rows["document_id"], TEXT: texts}
+    return pl.concat(
+        rows.select(group="group_id", item=pl.lit(item), name=names) for item, names in named.items()
+    ).unique(maintain_order=True)
 
 
 def find_places(unique: pl.DataFrame, doubled: pl.DataFrame) -> pl.DataFrame:
@@ -192,8 +245,8 @@ def find_places(unique: pl.DataFrame, doubled: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def make_pairs(pairs: pl.DataFrame, params: PrepareParams) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the table SentencePair made of graded pairs (score already 0 to 1), and the rows left out.
+def make_pairs(pairs: pl.DataFrame, ledger: pl.DataFrame, params: PrepareParams) -> Made:
+    """Return the table SentencePair made of graded pairs (score already 0 to 1).
 
     Pairs that share a sentence stand in one split, so that no dev sentence is trained on.
     """
@@ -205,14 +258,25 @@ def make_pairs(pairs: pl.DataFrame, params: PrepareParams) -> tuple[pl.DataFrame
             "exact_duplicate": pl.col("pair_id").is_first_distinct(),
         },
     )
-    left, right = kept["sentence1"].to_list(), kept["sentence2"].to_list()
-    place = {text: number for number, text in enumerate(sorted({*left, *right}))}
-    links = [(place[one], place[other]) for one, other in zip(left, right, strict=True)]
-    leaders, sentences = groups(len(place), links), list(place)
-    named = [sentences[leaders[place[text]]] for text in left]
-    splits = assign(named, params.dev_share, 0.0, params.seed)
-    split = pl.Series([splits[name] for name in named], dtype=pl.Enum(["train", "dev", "test"]))
-    return kept.with_columns(split=split), rejected(out, "pair", "pair_id", text="sentence1")
+    left, right = ([text_name(text) for text in kept[side]] for side in ("sentence1", "sentence2"))
+    names = sorted({*left, *right})
+    place = {name: number for number, name in enumerate(names)}
+    leaders = groups(len(names), [(place[one], place[other]) for one, other in zip(left, right, strict=True)])
+    group = pl.Series([names[leader] for leader in leaders], dtype=pl.String)
+    members = pl.DataFrame({"group": group, "name": pl.Series(names, dtype=pl.String)}).select(
+        "group", "name", item=pl.lit(SENTENCE)
+    )
+    shares = Shares(params.dev_share, 0.0, params.seed)
+    splits = assign(members, ledger, shares)
+    check_room(members, splits, params.ledger)
+    split = pl.Series([splits[group[place[name]]] for name in left], dtype=pl.Enum(["train", "dev", "test"]))
+    return Made(
+        kept.with_columns(split=split),
+        rejected(out, "pair", "pair_id", text="sentence1"),
+        members,
+        splits,
+        entered(ledger, members, splits, shares),
+    )
 
 
 def _clean_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
@@ -262,12 +326,30 @@ def suite_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def count(documents: int, passages: pl.DataFrame, pairs: pl.DataFrame, left_out: pl.DataFrame) -> dict[str, object]:
+def write_passages(passages: pl.DataFrame, places: pl.DataFrame) -> None:
+    """Write the passages, which of them nearly repeat others, and where their text stands."""
+    write_table(passages, OUT / "passages.parquet", Passage)
+    write_table(passages.filter(pl.len().over("near_id") > 1), OUT / "near.parquet", NearDuplicate)
+    write_table(places, OUT / "places.parquet", Place)
+
+
+def write_suites(suites: Suites, documents: pl.DataFrame, params: PrepareParams) -> None:
+    """Write the evaluation suites."""
+    write_table(suite_documents(suites, documents, params), SUITES / "documents.parquet", SuiteDocument)
+    write_table(suite_queries(suites), SUITES / "queries.parquet", SuiteQuery)
+    write_table(suites.qrels, SUITES / "qrels.parquet", SuiteQrel)
+    write_table(suite_pairs(suites.pairs), SUITES / "pairs.parquet", SuitePair)
+
+
+def count(documents: int, made: Made, graded: Made, left_out: pl.DataFrame) -> dict[str, object]:
     """Return the numbers of reports/prepare.json."""
+    passages, pairs = made.kept, graded.kept
     return {
         "documents": documents,
         "passages": dict(sorted(passages["split"].cast(pl.String).value_counts().iter_rows())),
         "words_per_passage": round(passages["body"].str.split(" ").list.len().mean() or 0.0, 1),  # type: ignore[arg-type]
+        "near_duplicates": passages.filter(pl.len().over("near_id") > 1).height,
+        "groups": {"number": len(made.splits), "largest_share": round(largest_share(made.members), 4)},
         "languages": dict(sorted(passages["language"].value_counts().iter_rows())),
         "pairs": dict(sorted(pairs["split"].cast(pl.String).value_counts().iter_rows())),
         "rejected": {
@@ -276,33 +358,39 @@ def count(documents: int, passages: pl.DataFrame, pairs: pl.DataFrame, left_out:
     }
 
 
+def warn_of_a_large_group(made: Made) -> None:
+    """Say it when documents that share text are so many that the splits hardly split."""
+    share = largest_share(made.members)
+    if share > LARGE and len(made.splits) > 1 / LARGE:
+        say(f"prepare: one group of documents that share text holds {share:.0%} of all: docs/sets.md, Splits")
+
+
 def main() -> None:
     params = PrepareParams.load()
     folder = Path("data/raw") / params.set
     raw, unread = read_documents(folder, int(params.max_document_mb * 1_000_000))
     documents = clean_documents(raw, params.languages)
-    passages, unfit, places = make_passages(documents, params)
+    ledger = read_ledger(params.ledger)
+    made, places = make_passages(documents, ledger, params)
     pointed, unmatched = read_recorded(folder, set(raw["document_id"]))
     recorded, unasked = clean_recorded(pointed)
     graded, unscored = read_sts(folder)
-    pairs, doubled = make_pairs(graded, params)
+    pairs = make_pairs(graded, ledger, params)
     suites = read_suites(folder, set(raw["document_id"]))
-    left_out = pl.concat([unread, unfit, unmatched, unasked, unscored, doubled, suites.rejected])
-    if passages.is_empty():
+    left_out = pl.concat([unread, made.left_out, unmatched, unasked, unscored, pairs.left_out, suites.rejected])
+    if made.kept.is_empty():
         why = ", ".join(f"{number} {reason}" for reason, number in reasons(left_out).items())
         raise UserError(f"{folder} leaves no passage ({why}): check shared.languages and the section prepare")
 
-    write_table(passages, OUT / "passages.parquet", Passage)
-    write_table(places, OUT / "places.parquet", Place)
+    write_passages(made.kept, places)
     write_table(recorded, OUT / "recorded.parquet", RecordedQuery)
-    write_table(pairs, OUT / "pairs.parquet", SentencePair)
+    write_table(pairs.kept, OUT / "pairs.parquet", SentencePair)
     write_table(left_out.sort(pl.all()), OUT / "rejected.parquet", Rejected)
-    write_table(suite_documents(suites, documents, params), SUITES / "documents.parquet", SuiteDocument)
-    write_table(suite_queries(suites), SUITES / "queries.parquet", SuiteQuery)
-    write_table(suites.qrels, SUITES / "qrels.parquet", SuiteQrel)
-    write_table(suite_pairs(suites.pairs), SUITES / "pairs.parquet", SuitePair)
-    write_json(count(raw.height, passages, pairs, left_out), "reports/prepare.json")
-    say(f"prepare: {raw.height} documents -> {passages.height} passages; left out {reasons(left_out)}")
+    write_suites(suites, documents, params)
+    write_text(ledger_text(pl.concat([made.ledger, pairs.ledger])), params.ledger)
+    write_json(count(raw.height, made, pairs, left_out), "reports/prepare.json")
+    say(f"prepare: {raw.height} documents -> {made.kept.height} passages; left out {reasons(left_out)}")
+    warn_of_a_large_group(made)
 
 
 if __name__ == "__main__":

@@ -123,6 +123,11 @@ class Project:
         ]
         return [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries]
 
+    def kept(self, name: str) -> list[str]:
+        """Return the outputs of a stage that DVC leaves standing when it runs it."""
+        entries = [entry for entry in self.declared()[name].get("outs", []) if isinstance(entry, dict)]
+        return [path for entry in entries for path, how in entry.items() if how.get("persist")]
+
     def digests(self, paths: Iterable[str]) -> dict[str, str]:
         """Return the SHA-256 of every file at or below the paths."""
         found = [

@@ -32,7 +32,7 @@ def judge(project: Project, record: dict, passages: list[str]) -> None:
 
 def test_a_build_measures_every_suite_at_every_dimension(built):
     metrics = read(built, "metrics")
-    assert set(metrics["retrieval"]) == {"gold", "heldout"}
+    assert set(metrics["retrieval"]) == {"gold", "heldout.recorded", "heldout.generated"}
     for suite in metrics["retrieval"].values():
         assert set(suite) == {"bm25", "base", "tuned"}
         assert list(suite["tuned"]) == list(suite["base"]) == ["64", "32"]

@@ -94,7 +94,7 @@ def kill(project: Project, name: str, reached: Callable[[], bool], delay: float)
 
 def writing(project: Project, name: str) -> Callable[[], bool]:
     """Return what tells whether a stage has begun to write: DVC removes its outputs before it starts one."""
-    outs = [project.root / out for out in project.outs(name)]
+    outs = [project.root / out for out in project.outs(name) if out not in project.kept(name)]
     beside = {out.parent for out in outs}
     before: list[set[str]] = []
 

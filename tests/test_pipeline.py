@@ -105,6 +105,13 @@ def test_reports_lie_in_git_and_all_else_in_the_cache_of_dvc():
     }
 
 
+def test_the_ledger_of_splits_lies_in_git_a_file_a_set_and_dvc_removes_it_before_no_run():
+    ledger = "data/splits/${shared.set}.jsonl"
+    assert {ledger: {"cache": False, "persist": True}} in STAGES["prepare"]["outs"]
+    path = REPOSITORY / "data/splits/mine.jsonl"
+    assert subprocess.run(["git", "check-ignore", "-q", path], cwd=REPOSITORY, check=False).returncode == 1
+
+
 def test_every_plot_is_drawn_from_what_a_stage_writes(built):
     drawn = {source for plot in PIPELINE["plots"] for one in plot.values() for source in one["y"]}
     assert drawn

@@ -11,6 +11,7 @@ from nestling.corpus.cleaning import words
 
 _PERMUTATIONS = 128
 _REACH = 0.9  # of the threshold: MinHash looks this far, so that of the pairs at the border few are missed
+_BUCKET = 32  # texts of a bucket that a further one is compared with
 _SEED = 1  # of the hash family; it decides which pairs are looked at, not which are duplicates
 
 
@@ -32,38 +33,71 @@ def shingles(text: str) -> frozenset[str]:
     return frozenset(f"{first} {second}" for first, second in pairwise(edged))
 
 
-def near_duplicates(texts: Sequence[str], threshold: float) -> list[Pair]:
-    """Return the pairs (left < right) of `texts` whose Jaccard similarity over word pairs reaches `threshold`."""
-    bags = [shingles(text) for text in texts]
-    return [pair for pair in _alike(bags, bags, threshold) if pair.left < pair.right]
-
-
 def cross_duplicates(left: Sequence[str], right: Sequence[str], threshold: float) -> list[Pair]:
     """Return the pairs of one text of `left` and one of `right` whose similarity reaches `threshold`."""
     return list(_alike([shingles(text) for text in left], [shingles(text) for text in right], threshold))
 
 
-def groups(size: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
-    """Return for each of `size` items the smallest item that it is connected with (union-find)."""
-    parent = list(range(size))
+def clusters(texts: Sequence[str], threshold: float) -> list[int]:
+    """Return for each text the smallest place that it is linked with by near duplicates, its own if by none.
 
-    def root(item: int) -> int:
-        while parent[item] != item:
-            parent[item] = parent[parent[item]]
-            item = parent[item]
+    Two texts are near duplicates if their Jaccard similarity over word pairs reaches `threshold`. Texts of one cluster
+    need not all be alike: each is like some other. A thousand pages of one template are not compared two by two: what
+    is linked already is not compared again, and a bucket of texts that sound alike names its first few only.
+    """
+    bags = [shingles(text) for text in texts]
+    index = _index(threshold)
+    buckets: dict[tuple[int, bytes], list[int]] = {}
+    linked = _Forest(len(texts))
+    for place, sketch in enumerate(_sketches(bags)):
+        keys = [(first, sketch.hashvalues[first:last].tobytes()) for first, last in index.hashranges]
+        for other in sorted({other for key in keys for other in buckets.get(key, ())}):
+            if linked.root(other) != linked.root(place) and _jaccard(bags[other], bags[place]) >= threshold:
+                linked.join(other, place)
+        for key in keys:
+            if len(bucket := buckets.setdefault(key, [])) < _BUCKET:
+                bucket.append(place)
+    return [linked.root(place) for place in range(len(texts))]
+
+
+def groups(size: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
+    """Return for each of `size` items the smallest item that it is connected with."""
+    linked = _Forest(size)
+    for one, other in pairs:
+        linked.join(one, other)
+    return [linked.root(item) for item in range(size)]
+
+
+class _Forest:
+    """Union-find; the root of a set is its smallest item."""
+
+    def __init__(self, size: int) -> None:
+        self.parent = list(range(size))
+
+    def root(self, item: int) -> int:
+        while self.parent[item] != item:
+            self.parent[item] = self.parent[self.parent[item]]
+            item = self.parent[item]
         return item
 
-    for one, other in pairs:
-        low, high = sorted((root(one), root(other)))
-        parent[high] = low
-    return [root(item) for item in range(size)]
+    def join(self, one: int, other: int) -> None:
+        low, high = sorted((self.root(one), self.root(other)))
+        self.parent[high] = low
+
+
+def _jaccard(left: frozenset[str], right: frozenset[str]) -> float:
+    shared = len(left & right)
+    return shared / (len(left) + len(right) - shared)
+
+
+def _index(threshold: float) -> MinHashLSH:
+    return MinHashLSH(threshold=threshold * _REACH, num_perm=_PERMUTATIONS, weights=(0.1, 0.9))  # misses cost most
 
 
 def _alike(left: list[frozenset[str]], right: list[frozenset[str]], threshold: float) -> Iterator[Pair]:
     if not left or not right:
         return
-    # misses cost, false hits do not
-    index = MinHashLSH(threshold=threshold * _REACH, num_perm=_PERMUTATIONS, weights=(0.1, 0.9))
+    index = _index(threshold)
     sketches = _sketches(left)
     exact: dict[frozenset[str], int] = {}
     with index.insertion_session() as session:
@@ -75,7 +109,7 @@ def _alike(left: list[frozenset[str]], right: list[frozenset[str]], threshold: f
         copies.setdefault(exact[bag], []).append(place)
     for place, (bag, sketch) in enumerate(zip(right, sketches if right is left else _sketches(right), strict=True)):
         for first in sorted(cast("list[int]", index.query(sketch))):
-            similarity = len(left[first] & bag) / len(left[first] | bag)
+            similarity = _jaccard(left[first], bag)
             if similarity >= threshold:
                 yield from (Pair(copy, place, similarity) for copy in copies[first])
 

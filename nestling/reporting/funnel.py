@@ -76,10 +76,11 @@ def _query_steps(tables: Tables) -> tuple[Step, Step, Step]:
     queries = tables.ungenerated.filter(pl.col("item") == "query")  # not the passages that an LLM had no answer for
     unfit = reasons(queries.unique(["item_id", "reason"]))
     written, found = tables.written.height, tables.found.height
+    lost = tables.lost.join(tables.found, on="query_id", how="anti").unique("query_id")  # not single positives
     bad = _by_reason(tables.uncurated, "query")
     return (
         Step("queries written", written + sum(unfit.values()), written, unfit, "unknown"),
-        Step("queries found again", written, found, reasons(tables.lost), "without_passage"),
+        Step("queries found again", written, found, reasons(lost), "without_passage"),
         Step("queries after review", found, tables.curated.height, bad, "same_after_rewriting"),
     )
 

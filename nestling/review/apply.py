@@ -179,6 +179,30 @@ def apply_relevance(
     return positives, standing.select("query_id", "rank", "passage_id", "score")
 
 
+def add_labelled(
+    positives: pl.DataFrame, queries: pl.DataFrame, labelled: pl.DataFrame, judged: pl.DataFrame
+) -> pl.DataFrame:
+    """Return the positives with the queries' other labelled ones, but for those that are judged not to answer.
+
+    A record shows the best of the passages that a query comes with; the others stand until somebody judges them.
+
+    Args:
+        positives: as `apply_relevance` gives them.
+        queries: query_id, old_id, passage_id, text, rewritten_from.
+        labelled: query_id (as mined, hence old_id), passage_id.
+        judged: as `judged_passages` gives it.
+    """
+    asked = queries.select("query_id", "old_id", own="passage_id", query=pl.coalesce("rewritten_from", "text"))
+    others = (
+        labelled.select("passage_id", old_id="query_id")
+        .join(asked, on="old_id", maintain_order="left")
+        .filter(pl.col("passage_id") != pl.col("own"))
+        .join(judged.filter(~pl.col("relevant")), on=["query", "passage_id"], how="anti", maintain_order="left")
+        .join(positives, on=["query_id", "passage_id"], how="anti", maintain_order="left")
+    )
+    return pl.concat([positives, others.select("query_id", "passage_id", source=pl.lit("own"))])
+
+
 def apply_similarity(pairs: pl.DataFrame, answers: pl.DataFrame) -> tuple[pl.DataFrame, int]:
     """Return the pairs with people's mean grade (0 to 5, brought to 0 to 1) if there is one, and how many changed."""
     grades = (

@@ -28,12 +28,22 @@ class Passage(dy.Schema):
     end = dy.UInt32()
     language = dy.String()
     licence = dy.String(nullable=True)
-    group_id = dy.String()  # documents that share a near-duplicate stand in one group, hence in one split
+    group_id = dy.String()  # documents that share a text, or nearly, stand in one group, hence in one split
     split = dy.Enum(SPLITS)
 
     @dy.rule()
     def span_is_not_empty(cls) -> pl.Expr:
         return cls.start.col < cls.end.col
+
+
+class NearDuplicate(dy.Schema):
+    """A passage that others repeat in nearly all their words: another text, with answers of its own, but no negative.
+
+    Passages that no other repeats have no row.
+    """
+
+    passage_id = dy.String(primary_key=True)
+    near_id = dy.String()  # the same for all that are linked: the smallest of their passage ids
 
 
 class Place(dy.Schema):

@@ -21,6 +21,8 @@ class Answerable(dy.Schema):
 
     query_id = dy.String(primary_key=True)
     passage_id = dy.String(primary_key=True)
+    document_id = dy.String(primary_key=True)  # that the query names; of one made from a passage, the passage's
+    origin = dy.String()  # of who says so; recorded where a person and a model ask the same
 
 
 class Judged(dy.Schema):
@@ -45,12 +47,23 @@ class FoundQuery(Query):
     copied = dy.Float64(min=0.0, max=1.0)  # share of the query's words that stand in the passage in that order
 
 
-class LostQuery(dy.Schema):
-    """A query that the round trip left out, with its rank where it had one."""
+class FoundPositive(dy.Schema):
+    """A labelled positive of a query: of each document that it names the passage that ranks first."""
 
     query_id = dy.String(primary_key=True)
+    passage_id = dy.String(primary_key=True)
+    document_id = dy.String()  # that the query names
+    rank = dy.UInt32(min=1)  # 1 is first among all passages of the set
+    score = dy.Float32()
+    copied = dy.Float64(min=0.0, max=1.0)  # as in FoundQuery
+
+
+class LostQuery(dy.Schema):
+    """A query, or one positive of a query that stays, that the round trip left out."""
+
+    query_id = dy.String(primary_key=True)
+    passage_id = dy.String(primary_key=True)
     text = dy.String()
-    passage_id = dy.String()
     rank = dy.UInt32()
     score = dy.Float32()
     copied = dy.Float64()

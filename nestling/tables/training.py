@@ -14,6 +14,7 @@ class RetrievalRow(dy.Schema):
     positive = dy.String(min_length=1)
     negatives = dy.List(dy.String())
     negative_ids = dy.List(dy.String())
+    answer_ids = dy.List(dy.String())  # passages that may answer the query, and are no negatives of it in any batch
 
 
 class StsRow(dy.Schema):

@@ -39,7 +39,7 @@ def built(*said, found=FOUND, passages=PASSAGES):
         "rank", "passage_id"
     )
     told = gathered(answers, records, records.clear(), Present(found, passages, PAIRS))
-    after = curate(found, mined, PAIRS, told)
+    after = curate(found, mined, PAIRS, told, found.select("query_id", "passage_id"))
     left_out = rejected(after.left_out, "query", "query_id", detail="passage_id")
     out = (after.queries, after.positives, after.negatives, after.pairs, left_out)
     return Built(found, mined, passages, PAIRS, *out, quality(answers, records)), counts(told, after)

@@ -112,7 +112,7 @@ def tables():
         written=pl.DataFrame({"query_id": [*names, "q5", "q6"]}),
         ungenerated=rejects(("query", "q7", "too_long"), ("query", "q7", "too_long")),
         found=pl.DataFrame({"query_id": [*names, "q5"]}),
-        lost=pl.DataFrame({"reason": ["copied"]}),
+        lost=pl.DataFrame({"query_id": ["lost"], "reason": ["copied"]}),
         curated=pl.DataFrame({"query_id": names[:3], "split": ["train", "train", "test"]}),
         positives=pl.DataFrame({"query_id": ["q1", "q1", "q2", "q3"]}),
         uncurated=rejects(("query", "q4", "quality"), ("line", "round:1", "broken_json")),

@@ -360,7 +360,7 @@ def test_every_suite_is_measured_at_every_dimension_by_one_ruler(weighed):
     project, (_, again), _, _ = weighed
     found = report(project)
     assert found["judgements"] == 3
-    assert set(found["retrieval"]) == {"gold", "heldout"}
+    assert set(found["retrieval"]) == {"gold", "heldout.recorded", "heldout.generated"}
     assert all(list(dims) == ["64", "32"] for kind in ("retrieval", "sts") for dims in found[kind].values())
     ruler = [(project.root / folder / "data/heldout/qrels.parquet").read_bytes() for folder in (WITHOUT, WITH)]
     assert ruler[0] == ruler[1]

@@ -12,14 +12,14 @@ from nestling.errors import UserError
 from nestling.reporting.cards import data_card
 from nestling.tables.corpus import SPLITS, Passage, SentencePair, SuiteDocument, SuitePair, SuiteQrel, SuiteQuery
 from nestling.tables.io import empty, read_table, write_table
-from nestling.tables.queries import Answerable
+from nestling.tables.queries import Answerable, Query
 from nestling.tables.review import CuratedQuery, Negative, Positive
 from nestling.tables.training import RetrievalRow, StsRow
-from stages.balance import LEAKS, BalanceParams, main, matched_sizes, resized, retrieval_rows, weighted
+from stages.balance import LEAKS, BalanceParams, main, matched_sizes, resized, retrieval_rows, weighted, with_answers
 
 SETTINGS = {
     "origins": {"recorded": 2.0},
-    "heldout_origins": ["recorded"],
+    "heldout": 100,
     "match": "largest",
     "max_repeat": 8.0,
     "contamination": "stop",
@@ -106,8 +106,20 @@ def test_a_row_a_positive_with_the_querys_negatives_nearest_first():
     ]
 
 
-@pytest.mark.parametrize(("asked", "passage", "row"), [("train", "dev", "dev"), ("dev", "train", "dev")])
-def test_a_row_of_a_held_out_query_or_passage_is_held_out(asked, passage, row):
+def test_a_row_names_all_that_may_answer_its_query_in_whatever_wording_it_came():
+    asked = pl.DataFrame({"query_id": ["q", "q2"], "text": ["chi", "chi?"]})
+    answerable = pl.DataFrame({"query_id": ["q", "q", "other"], "passage_id": ["a", "c", "d"]})
+    rows = pl.DataFrame({"query_id": ["new", "new", "q2"], "answer_ids": [["a", "b"], ["a", "b"], ["e"]]})
+    curated = pl.DataFrame({"query_id": ["new", "q2"], "text": ["chi mai", "chi?"], "rewritten_from": ["chi", None]})
+    found = with_answers(rows, curated, asked, answerable)
+    assert found["answer_ids"].to_list() == [["a", "b", "c"], ["a", "b", "c"], ["e"]]
+
+
+@pytest.mark.parametrize(
+    ("asked", "passage", "row"),
+    [("train", "train", "train"), ("train", "dev", None), ("train", "test", None), ("dev", "train", "dev")],
+)
+def test_a_row_of_a_held_out_passage_is_not_trained_on_and_measures_nothing(asked, passage, row):
     queries = pl.DataFrame({"query_id": ["q"], "split": [asked], "origin": ["llm"], "text": ["chi"]})
     one = pl.DataFrame({"query_id": ["q"], "passage_id": ["a"], "rank": [1]})
     passages = pl.DataFrame({"passage_id": ["a"], "text": ["A"], "split": [passage]})
@@ -118,8 +130,10 @@ def write_curated():
     split = pl.Series("split", SPLIT, dtype=pl.Enum(SPLITS))
     both = pl.DataFrame({"query_id": NAMES, "passage_id": NAMES, "split": split, "document_id": WORDS})
     told = both.with_columns(language=pl.lit("it"), origin=pl.lit("recorded"), kind=pl.lit("recorded"))
-    write_table(both, "data/generated/answerable.parquet", Answerable)
+    write_table(told, "data/generated/answerable.parquet", Answerable)
+    write_table(told, "data/filtered/answerable.parquet", Answerable)
     asked = told.with_columns(text=pl.Series(QUESTIONS), rewritten_from=pl.lit(None, dtype=pl.String))
+    write_table(asked, "data/generated/queries.parquet", Query)
     write_table(asked, "data/curated/queries.parquet", CuratedQuery)
     own = both.with_columns(source=pl.lit("own").cast(pl.Enum(["own", "judged"])))
     write_table(own, "data/curated/positives.parquet", Positive)
@@ -169,7 +183,8 @@ def test_both_sets_are_built_with_their_factors_and_the_test_split_is_a_suite(pr
     assert report["retrieval"] == {"rows": 8, "unique": 4, "factor": 2.0, "dev": 1}
     assert report["sts"] == {"rows": 8, "unique": 1, "factor": 8.0, "dev": 1}
     assert train["query_id"].unique().sort().to_list() == NAMES[:4]
-    assert read_table("data/heldout/queries.parquet", SuiteQuery).rows() == [("heldout", NAMES[5], QUESTIONS[5])]
+    held_out = read_table("data/heldout/queries.parquet", SuiteQuery).rows()
+    assert held_out == [("heldout.recorded", NAMES[5], QUESTIONS[5])]
     assert read_table("data/heldout/qrels.parquet", SuiteQrel)["document_id"].to_list() == ["museo"]
 
 
@@ -224,12 +239,15 @@ def test_a_dev_query_that_stands_in_a_suite_chooses_no_checkpoint(project):
     assert (report["leaks_dropped"], report["retrieval"]["dev"]) == (1, 0)
 
 
-def test_every_document_that_a_held_out_query_names_answers_it(project):
-    named = pl.DataFrame({"query_id": [NAMES[5]] * 2, "passage_id": [NAMES[5], NAMES[0]]})
-    write_table(named, "data/generated/answerable.parquet", Answerable)
-    main()
-    qrels = read_table("data/heldout/qrels.parquet", SuiteQrel)
-    assert qrels.select("query_id", "document_id").rows() == [(NAMES[5], "mulino"), (NAMES[5], "museo")]
+def test_the_held_out_suite_is_what_was_written_whatever_filter_and_people_left(project):
+    balanced(project)
+    before = {path: path.read_bytes() for path in project.glob("data/heldout/*")}
+    for name, schema in (("queries", CuratedQuery), ("positives", Positive), ("negatives", Negative)):
+        rows = read_table(f"data/curated/{name}.parquet", schema)
+        write_table(rows.filter(pl.col("query_id").is_in(NAMES[:5])), f"data/curated/{name}.parquet", schema)
+    balanced(project)
+    assert {path: path.read_bytes() for path in project.glob("data/heldout/*")} == before
+    assert len(before) == 2
 
 
 def test_what_a_suite_borrows_or_merely_shares_is_no_leak(project):
@@ -239,9 +257,9 @@ def test_what_a_suite_borrows_or_merely_shares_is_no_leak(project):
 
 
 def test_a_training_query_that_repeats_a_held_out_one_is_dropped(project):
-    queries = read_table("data/curated/queries.parquet", CuratedQuery)
+    queries = read_table("data/generated/queries.parquet", Query)
     twin = pl.when(pl.col("query_id") == NAMES[5]).then(pl.lit(QUESTIONS[0])).otherwise("text")
-    write_table(queries.with_columns(text=twin), "data/curated/queries.parquet", CuratedQuery)
+    write_table(queries.with_columns(text=twin), "data/generated/queries.parquet", Query)
     report, train = balanced(project)
     assert report["repeats_of_dev_and_test_dropped"] == 1
     assert NAMES[0] not in train["query_id"].to_list()

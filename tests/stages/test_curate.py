@@ -10,7 +10,7 @@ import yaml
 
 from nestling.tables.corpus import SPLITS, Passage, Rejected, SentencePair
 from nestling.tables.io import empty, read_table, write_table
-from nestling.tables.queries import FoundQuery, Judged
+from nestling.tables.queries import FoundPositive, FoundQuery, Judged
 from nestling.tables.retrieval import VERDICTS, Candidate
 from nestling.tables.review import PURPOSES, CuratedQuery, Disagreement, Negative, Positive, QueueItem, ReviewRecord
 from stages.curate import main
@@ -39,6 +39,7 @@ def write_queries_and_candidates() -> None:
         **{name: pl.lit("it") for name in ("origin", "kind", "language")},
     )
     write_table(found, "data/filtered/queries.parquet", FoundQuery)
+    write_table(found.with_columns(document_id=pl.lit("x")), "data/filtered/positives.parquet", FoundPositive)
     hits = asked.select("query_id", rank=pl.lit([1, 2]), passage_id=pl.lit([NEAR, FAR])).explode("rank", "passage_id")
     judged = {"score": score - 0.3, "positive_score": score, "verdict": constant("negative", pl.Enum(VERDICTS))}
     write_table(
@@ -125,6 +126,19 @@ def test_without_answers_everything_stands(project: Path) -> None:
     assert table("positives", Positive)["source"].unique().to_list() == ["own"]
     assert table("negatives", Negative).height == 8
     assert (report["answers"], report["queries_out"], report["false_negative_rate"]["rate"]) == (0, {}, None)
+
+
+def test_further_labelled_positives_stand_until_people_say_no_and_outlive_the_best(project: Path) -> None:
+    labelled = read_table("data/filtered/positives.parquet", FoundPositive)
+    further = labelled[:2].with_columns(passage_id=pl.lit(FAR))
+    write_table(pl.concat([labelled, further]), "data/filtered/positives.parquet", FoundPositive)
+    curated(project)
+    of_first = pl.col("query_id") == QUERIES[0]
+    assert set(table("positives", Positive).filter(of_first)["passage_id"]) == {OWN[0], FAR}
+    curated(project, (RECORDS[0], "relevant", "a", []), (RECORDS[1], "relevant", "a", [FAR]))
+    kept = table("positives", Positive)
+    assert kept.filter(of_first).is_empty()
+    assert kept.filter(query_id=QUERIES[1]).select("passage_id", "source").rows() == [(FAR, "judged")]
 
 
 def test_bad_queries_go_out_and_are_saved_by_a_rewrite(project: Path) -> None:

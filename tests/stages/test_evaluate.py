@@ -145,8 +145,10 @@ def write_sources(folder, suites=True, heldout=True, sts=True, graded=PAIRS):
     write_table(queries() if suites else empty(SuiteQuery), data / "suites/queries.parquet", SuiteQuery)
     write_table(qrels() if suites else empty(SuiteQrel), data / "suites/qrels.parquet", SuiteQrel)
     write_table(pairs(graded=graded) if sts else empty(SuitePair), data / "suites/pairs.parquet", SuitePair)
-    write_table(queries("heldout") if heldout else empty(SuiteQuery), data / "heldout/queries.parquet", SuiteQuery)
-    write_table(qrels("heldout") if heldout else empty(SuiteQrel), data / "heldout/qrels.parquet", SuiteQrel)
+    write_table(
+        queries("heldout.recorded") if heldout else empty(SuiteQuery), data / "heldout/queries.parquet", SuiteQuery
+    )
+    write_table(qrels("heldout.recorded") if heldout else empty(SuiteQrel), data / "heldout/qrels.parquet", SuiteQrel)
     shared = {"seed": 1, "languages": ["it"], "encode": ENCODE, "set": "x", "current": "models/base"}
     evaluate = {"bm25": {"k1": 1.5, "b": 0.75, "stem": True}, "replicates": 200}
     text = yaml.safe_dump({"shared": shared, "evaluate": evaluate})
@@ -171,7 +173,7 @@ def test_metrics_have_the_promised_shape(project):
     main()
     found = report("metrics")
     assert set(found) == {"retrieval", "sts"}
-    assert list(found["retrieval"]) == ["gold", "heldout"]
+    assert list(found["retrieval"]) == ["gold", "heldout.recorded"]
     for systems in found["retrieval"].values():
         assert set(systems) == {"bm25", "base", "tuned"}
         assert list(systems["bm25"]) == METRICS
@@ -200,7 +202,7 @@ def test_every_suite_and_dimension_has_its_intervals(project):
     found, metrics = report("significance"), report("metrics")
     assert {suite: list(dims) for suite, dims in found["retrieval"].items()} == {
         "gold": ["8", "4"],
-        "heldout": ["8", "4"],
+        "heldout.recorded": ["8", "4"],
     }
     for kind, metric in (("retrieval", "ndcg@10"), ("sts", "spearman")):
         for suite, dims in found[kind].items():
@@ -253,9 +255,9 @@ def test_a_second_run_writes_the_same_bytes(project):
 @pytest.mark.parametrize(
     ("without", "retrieval", "sts"),
     [
-        ({"suites": False}, ["heldout"], ["sts"]),
+        ({"suites": False}, ["heldout.recorded"], ["sts"]),
         ({"heldout": False}, ["gold"], ["sts"]),
-        ({"sts": False}, ["gold", "heldout"], []),
+        ({"sts": False}, ["gold", "heldout.recorded"], []),
     ],
 )
 def test_a_kind_of_suite_that_is_not_there_is_left_out(without, retrieval, sts, project):
@@ -297,10 +299,13 @@ def test_pairs_without_a_correlation_are_named_and_nothing_is_written(graded, se
     assert not Path("data/scores").exists()
 
 
-def test_a_suite_of_the_users_is_not_mixed_with_the_held_out_one(project):
-    write_table(documents("heldout"), "data/suites/documents.parquet", SuiteDocument)
-    with pytest.raises(UserError, match="a suite may not be called heldout"):
-        read_suites()
+def test_both_held_out_suites_search_the_sets_own_documents(project):
+    both = [pl.concat(make(name) for name in ("heldout.recorded", "heldout.generated")) for make in (queries, qrels)]
+    write_table(both[0], "data/heldout/queries.parquet", SuiteQuery)
+    write_table(both[1], "data/heldout/qrels.parquet", SuiteQrel)
+    suites, _ = read_suites()
+    assert [suite.name for suite in suites] == ["gold", "heldout.generated", "heldout.recorded"]
+    assert {len(suite.document_ids) for suite in suites[1:]} == {len(TEXTS)}
 
 
 def test_dimensions_that_base_has_not_are_refused_in_a_sentence(project):

@@ -180,6 +180,7 @@ def project(tmp_path, monkeypatch):
                 "positive": POSITIVES,
                 "negatives": [[]] * 4,
                 "negative_ids": [[]] * 4,
+                "answer_ids": [[]] * 4,
             },
         ),
     }
