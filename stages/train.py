@@ -1,7 +1,8 @@
 """Raise the base encoder: phases of (data, loss) tasks at every dimension; the best checkpoint by dev nDCG@10 stays.
 
 Reads   data/balanced/{retrieval,sts}/{train,dev}.parquet (RetrievalRow, StsRow),
-        data/prepared/passages.parquet (Passage), models/base/, the current encoder's folder (if a loss wants a guide)
+        data/prepared/{passages,near}.parquet (Passage, NearDuplicate), models/base/,
+        the current encoder's folder (if a loss wants a guide)
 Writes  models/tuned/, reports/train.json, reports/training/ (DVCLive)
 """
 
@@ -23,7 +24,7 @@ from nestling.params import StageParams
 from nestling.plausible import UNMASKED, rate_fault, repeats_sentence
 from nestling.retrieval.encoders import Precision, check_dims, limit_tokens, load_encoder, save_encoder, traits_of
 from nestling.retrieval.static import StaticBag
-from nestling.tables.corpus import Passage
+from nestling.tables.corpus import NearDuplicate, Passage
 from nestling.tables.io import read_table, write_json
 from nestling.tables.training import RetrievalRow, StsRow
 from nestling.training.dev import DevEvaluator, DevSettings
@@ -33,7 +34,8 @@ from nestling.training.phases import PhaseParams, TaskParams, Work, check_precis
 from nestling.training.vocabulary import FoldingParams, folded_in
 
 BASE, OUT, LOGS = Path("models/base"), Path("models/tuned"), Path("reports/training")
-SETS, PASSAGES = Path("data/balanced"), Path("data/prepared/passages.parquet")
+SETS, PREPARED = Path("data/balanced"), Path("data/prepared")
+PASSAGES, NEAR = PREPARED / "passages.parquet", PREPARED / "near.parquet"
 CHECKPOINTS = Path(".cache/train")
 
 
@@ -73,7 +75,8 @@ def examples(task: TaskParams, seed: int) -> Dataset:
     """Return a task's training examples."""
     if task.data == "sts":
         return sts_examples(read_table(SETS / "sts/train.parquet", StsRow))
-    return retrieval_examples(read_table(SETS / "retrieval/train.parquet", RetrievalRow), task.negatives, seed)
+    near = dict(read_table(NEAR, NearDuplicate).select("passage_id", "near_id").iter_rows())
+    return retrieval_examples(read_table(SETS / "retrieval/train.parquet", RetrievalRow), task.negatives, seed, near)
 
 
 def must_mask(phase: PhaseParams, task: TaskParams, rows: Dataset) -> None:
@@ -109,7 +112,7 @@ def work_key(params: TrainParams) -> str:
     """Return what decides the training: a checkpoint of anything else must not be resumed."""
     digest = hashlib.sha256(params.model_dump_json().encode())
     digest.update(fingerprint(BASE).encode() + fingerprint(Path(params.current)).encode())
-    for file in [*sorted(SETS.rglob("*.parquet")), PASSAGES, *sorted(Path("nestling/training").glob("*.py"))]:
+    for file in [*sorted(SETS.rglob("*.parquet")), PASSAGES, NEAR, *sorted(Path("nestling/training").glob("*.py"))]:
         digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()[:16]
 

@@ -210,8 +210,14 @@ def traits_of(model: SentenceTransformer) -> Traits:
     if not isinstance(model[0], Transformer):
         return Traits(dimension(model), weights=weights)
     config = model[0].config.get_text_config()
-    sizes = (getattr(config, name, 0) for name in ("num_hidden_layers", "hidden_size", "num_attention_heads"))
-    return Traits(dimension(model), model.max_seq_length or 0, *sizes, weights)
+    return Traits(
+        dimension(model),
+        tokens=model.max_seq_length or 0,
+        layers=getattr(config, "num_hidden_layers", 0),
+        width=getattr(config, "hidden_size", 0),
+        heads=getattr(config, "num_attention_heads", 0),
+        weights=weights,
+    )
 
 
 def imitates_bf16() -> bool:

@@ -7,11 +7,11 @@ from typing import Any
 import polars as pl
 from datasets import Dataset
 
-NOBODYS = -1  # the cluster of a text that is no passage
+NOBODYS = -1  # fills a list of clusters up
 
 
 def retrieval_examples(
-    rows: pl.DataFrame, negatives: int, seed: int, clusters: Mapping[str, int] | None = None
+    rows: pl.DataFrame, negatives: int, seed: int, near: Mapping[str, str] | None = None
 ) -> Dataset:
     """Return anchor, positive, negative_1 ... negative_n, and `label` where near-duplicates are known.
 
@@ -23,37 +23,62 @@ def retrieval_examples(
         rows: the table RetrievalRow.
         negatives: hard negatives a row.
         seed: of what fills up.
-        clusters: passage id -> its cluster of near-duplicates. `label` then holds the clusters of a row's positive and
-            negatives: near-duplicates are no negatives of each other.
+        near: passage id -> its cluster of near-duplicates, for those that have any. `label` then says which passages
+            of a batch are no negatives of the row's query: see `NestedRankingLoss`.
     """
-    pool = list(rows.select("positive_id", "positive").unique("positive_id", maintain_order=True).iter_rows())
-    own = dict(rows.group_by("query_id").agg(pl.col("answer_ids").explode().unique()).iter_rows())
+    cluster = near or {}
+    pool = [
+        (cluster.get(name, name), name, text)
+        for name, text in rows.select("positive_id", "positive").unique("positive_id", maintain_order=True).iter_rows()
+    ]
+    listed = rows.group_by("query_id").agg(pl.col("answer_ids").explode().unique())
+    answers = {query: {cluster.get(name, name) for name in names} for query, names in listed.iter_rows()}
     draw = random.Random(seed)
     filled: list[list[tuple[str, str]]] = []
     for query, copy, texts, names in rows.select("query_id", "copy", "negatives", "negative_ids").iter_rows():
         known = list(zip(names, texts, strict=True))
         turned = known[copy % len(known) :] + known[: copy % len(known)] if known else []
-        filled.append([*turned[:negatives], *_fill(negatives - len(known), {*own[query], *names}, pool, draw)])
+        taken = answers[query] | {cluster.get(name, name) for name in names}
+        filled.append([*turned[:negatives], *_fill(negatives - len(known), taken, pool, draw)])
     columns: dict[str, list[Any]] = {"anchor": rows["anchor"].to_list(), "positive": rows["positive"].to_list()}
     for number in range(negatives):
         columns[f"negative_{number + 1}"] = [passages[number][1] for passages in filled]
-    if clusters is not None:
-        shown = zip(rows["positive_id"], filled, strict=True)
-        names_of = ([positive, *(name for name, _ in passages)] for positive, passages in shown)
-        columns["label"] = [[clusters.get(name, NOBODYS) for name in names] for names in names_of]
+    if near is not None:
+        shown = [[name for name, _ in passages] for passages in filled]
+        columns["label"] = _labels(rows, shown, answers, near)
     return Dataset.from_dict(columns)
 
 
+def _labels(
+    rows: pl.DataFrame, negatives: list[list[str]], answers: Mapping[str, set[str]], near: Mapping[str, str]
+) -> list[list[int]]:
+    """Return for each row the clusters of its positive and negatives, then those of all that may answer its query."""
+    numbers: dict[str, int] = {"": NOBODYS}
+    room = max((len(one) for one in answers.values()), default=0)
+
+    def number(cluster: str) -> int:
+        return numbers.setdefault(cluster, len(numbers))
+
+    found = []
+    for query, positive, names in zip(rows["query_id"], rows["positive_id"], negatives, strict=True):
+        shown = [number(near.get(name, name)) for name in (positive, *names)]
+        barred = sorted(number(cluster) for cluster in answers[query])
+        found.append([*shown, *barred, *[NOBODYS] * (room - len(barred))])
+    return found
+
+
 def _fill(
-    missing: int, taken: set[str], pool: Sequence[tuple[str, str]], draw: random.Random
+    missing: int, taken: set[str], pool: Sequence[tuple[str, str, str]], draw: random.Random
 ) -> list[tuple[str, str]]:
+    """Return so many passages, id and text, of clusters that are not `taken`."""
     found: list[tuple[str, str]] = []
     for place in draw.choices(range(len(pool)), k=20 * missing) if missing > 0 else []:
-        if len(found) < missing and pool[place][0] not in taken:
-            taken.add(pool[place][0])
-            found.append(pool[place])
+        cluster, name, text = pool[place]
+        if len(found) < missing and cluster not in taken:
+            taken.add(cluster)
+            found.append((name, text))
     if len(found) < missing:  # nearly the whole corpus is the query's own
-        free = [passage for passage in pool if passage[0] not in taken]
+        free = [(name, text) for cluster, name, text in pool if cluster not in taken]
         found += draw.sample(free, min(len(free), missing - len(found)))
     return found + [("", "")] * (missing - len(found))  # a corpus of a handful of passages has no other
 

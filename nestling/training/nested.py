@@ -43,8 +43,9 @@ class NestedRankingLoss(nn.Module):
 
         Args:
             sentence_features: of each column.
-            labels: [rows, passages of a row], the cluster of near-duplicates of each passage, positive first; one that
-                is negative is nobody's. None where nothing is known of near-duplicates.
+            labels: [rows, passages of a row and more], the cluster of near-duplicates of each passage, positive first;
+                then those of whatever else may answer the row's query. A number below zero stands for none. None where
+                nothing is known of clusters.
         """
         columns = list(sentence_features)
         hidden = _repeats(columns, labels)  # before the model, which adds to the features
@@ -75,9 +76,10 @@ def _cosines(left: Tensor, right: Tensor) -> Tensor:
 
 
 def _repeats(columns: Sequence[Mapping[str, Tensor]], clusters: Tensor | None) -> Tensor:
-    """Return [rows, candidates], true where a candidate is a positive of the row's query, but not the row's target.
+    """Return [rows, candidates], true where a candidate may answer the row's query, but is not the row's target.
 
-    Positives of a query are those of all rows that ask it, and the near-duplicates of these.
+    What may answer: the positives of all rows that ask the same, whatever the row's label names, and near-duplicates
+    of either.
     """
     texts = [_texts(features) for features in columns]
     numbers: dict[Hashable, int] = {}
@@ -85,7 +87,9 @@ def _repeats(columns: Sequence[Mapping[str, Tensor]], clusters: Tensor | None) -
     alike = _equal(passages[0], torch.cat(passages))
     if clusters is not None:
         known = clusters.T.cpu()  # a column of the batch a row, as the candidates come
-        alike |= _equal(known[0], known.flatten()) & (known[0] >= 0)[:, None]
+        candidates = known[: len(passages)].flatten()
+        for answers in (known[0], *known[len(passages) :]):
+            alike |= _equal(answers, candidates) & (answers >= 0)[:, None]
     same = (_equal(asked, asked).float() @ alike.float()) > 0
     rows = torch.arange(len(asked))
     same[rows, rows] = False

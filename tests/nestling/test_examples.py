@@ -35,17 +35,27 @@ def test_columns_are_anchor_positive_and_as_many_negatives_as_asked():
     assert retrieval_examples(rows, 0, seed=1).column_names == ["anchor", "positive"]
 
 
-def test_clusters_of_near_duplicates_go_along_as_the_label():
-    rows = frame(row("q1", "a", ["b", "c"]), row("q2", "b", [], copy=1), row("q3", "c", ["x"]))
-    clusters = {"a": 0, "b": 1, "c": 0}
-    found = retrieval_examples(rows, 2, seed=1, clusters=clusters)
-    shown = [[one[name].removeprefix("text ") for name in ("positive", "negative_1", "negative_2")] for one in found]
-    assert found["label"] == [[clusters.get(name, -1) for name in names] for names in shown]
-    assert found["label"][0] == [0, 1, 0]
-    assert found["label"][2][:2] == [0, -1]  # of x nothing is known
-    alone = retrieval_examples(rows.head(1), 3, seed=1, clusters=clusters)
-    assert alone["label"] == [[0, 1, 0, -1]]  # no passage is left to fill up with
+def test_the_label_names_the_clusters_of_a_row_and_of_what_may_answer_its_query():
+    rows = frame(row("q1", "a", ["b", "c"], answers="d"), row("q2", "b", [], copy=1), row("q3", "c", ["x"]))
+    near = {"a": "a", "e": "a", "d": "d", "f": "d"}
+    found = retrieval_examples(rows, 2, 1, near)["label"]
+    a, b, c, *answers = found[0]
+    assert len({a, b, c}) == 3
+    assert set(answers) == {a, found[0][3:][answers.index(a) - 1]}
+    assert found[1][0] == b
+    assert found[2][0] == c
+    assert [len(one) for one in found] == [5, 5, 5]
+    assert found[1][3:] == [b, -1]  # filled up
+    lone = retrieval_examples(rows.head(1), 3, 1, near)["label"]
+    assert lone[0][:4] == [1, 2, 3, -1]  # no passage is left to fill up with
     assert "label" not in retrieval_examples(rows, 2, seed=1).column_names
+
+
+def test_no_near_duplicate_of_an_answer_fills_up_for_a_negative():
+    rows = frame(row("q1", "a", []), row("q2", "b", []), row("q3", "c", []))
+    for seed in range(10):
+        found = retrieval_examples(rows, 1, seed, {"a": "a", "b": "a"})["negative_1"]
+        assert found[:2] == ["text c", "text c"]
 
 
 names = st.sampled_from("abcdef")

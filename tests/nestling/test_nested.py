@@ -171,6 +171,11 @@ def test_near_duplicates_are_no_negatives_of_each_other(kind):
     # a near-duplicate of another positive of the same query
     assert of(model, ANCHORS[:1] * 2, answers, hard, clusters=[[0, 1], [1, 0]]) == pytest.approx(0, abs=1e-6)
     assert of(model, asked, answers, clusters=[[-1], [-1]]) > 0  # of these nothing is known
+    # what else may answer a query stands behind the row's own passages
+    assert of(model, asked, answers, clusters=[[0, 1], [1, 0]]) == pytest.approx(0, abs=1e-6)
+    assert of(model, asked, answers, hard, clusters=[[0, 2, 1, 3], [1, 3, 0, 2]]) > 0
+    assert of(model, asked, answers, hard, clusters=[[0, 2, 1, 2, 3], [1, 3, 0, 2, 3]]) == pytest.approx(0, abs=1e-6)
+    assert of(model, asked, answers, clusters=[[0, -1], [1, -1]]) > 0
 
 
 def test_a_near_duplicate_is_hidden_from_its_own_query_alone():

@@ -16,7 +16,7 @@ from safetensors import safe_open
 
 from nestling.errors import UserError
 from nestling.retrieval.encoders import dimension, load_encoder, save_encoder, trained_dims
-from nestling.tables.corpus import Passage
+from nestling.tables.corpus import NearDuplicate, Passage
 from nestling.tables.io import empty, write_table
 from nestling.tables.training import RetrievalRow, StsRow
 from stages.train import TrainParams, check, dev_sets, examples, main, work_key
@@ -80,6 +80,7 @@ def furnish(folder, dev=10, pairs=20, base=None):
     """Write all that the stage reads."""
     sets = folder / "data/balanced"
     write_table(passages(), folder / "data/prepared/passages.parquet", Passage)
+    write_table(empty(NearDuplicate), folder / "data/prepared/near.parquet", NearDuplicate)
     write_table(retrieval(range(dev, 60)), sets / "retrieval/train.parquet", RetrievalRow)
     write_table(retrieval(range(dev)), sets / "retrieval/dev.parquet", RetrievalRow)
     write_table(similarity(range(pairs)), sets / "sts/train.parquet", StsRow)
@@ -265,7 +266,7 @@ def test_a_loss_that_knows_no_repeats_does_not_get_any(kind, sampler, project):
 
 def test_negatives_of_a_task_become_columns(project):
     task = TrainParams.load().phases[0].tasks[0]
-    assert examples(task, 1).column_names == ["anchor", "positive", "negative_1"]
+    assert examples(task, 1).column_names == ["anchor", "positive", "negative_1", "label"]
 
 
 def change_a_parameter(folder):
@@ -280,11 +281,18 @@ def change_the_base(folder):
     save_encoder(static_encoder(TEXTS[1:], 16), folder / "models/base")
 
 
+def change_a_near_duplicate(folder):
+    alike = pl.DataFrame({"passage_id": [f"{n:020x}" for n in range(2)], "near_id": f"{0:020x}"})
+    write_table(alike, folder / "data/prepared/near.parquet", NearDuplicate)
+
+
 def change_a_passage(folder):
     write_table(passages().tail(59), folder / "data/prepared/passages.parquet", Passage)
 
 
-@pytest.mark.parametrize("change", [change_a_parameter, change_a_row, change_the_base, change_a_passage])
+@pytest.mark.parametrize(
+    "change", [change_a_parameter, change_a_row, change_the_base, change_a_passage, change_a_near_duplicate]
+)
 def test_checkpoints_of_other_work_are_not_resumed(change, project):
     before = work_key(TrainParams.load())
     assert work_key(TrainParams.load()) == before
