@@ -25,7 +25,7 @@ SECTIONS = (
     "evaluate",
     "report",
 )
-SHARED = ("set", "seed", "languages", "current", "encode")  # every key of the section `shared`
+SHARED = ("set", "seed", "languages", "current", "people", "encode")  # every key of the section `shared`
 
 
 class Strict(BaseModel):

@@ -59,14 +59,14 @@ class Gated:
 def retrieval_rows(
     queries: pl.DataFrame, positives: pl.DataFrame, negatives: pl.DataFrame, passages: pl.DataFrame
 ) -> pl.DataFrame:
-    """Return one row a query and positive, with the query's negatives, nearest first; copy 0.
+    """Return one row a query and positive, with the query's negatives, certified first, then nearest first; copy 0.
 
     `answer_ids` are all its positives: what else may answer is added by `with_answers`.
     """
     texts = passages.select("passage_id", "text", passage_split="split")
     listed = (
         negatives.join(texts, on="passage_id", maintain_order="left")
-        .sort("query_id", "rank")
+        .sort("query_id", pl.col("certified").not_(), "rank")
         .group_by("query_id", maintain_order=True)
         .agg(negatives="text", negative_ids="passage_id")
     )

@@ -1,6 +1,8 @@
 """Choose what people should judge next, and a stratified random sample from which error rates are estimated.
 
-What comes next is what judging is expected to gain most from, as far as the answers given so far can tell.
+What comes next is what judging is expected to gain most from, as far as the answers given so far can tell; first of
+all what fewer people have judged than shall. People see queries that somebody asked, as long as there are any: a
+string of words cut out of a passage asks for nothing.
 
 Reads   data/prepared/passages.parquet (Passage), data/prepared/pairs.parquet (SentencePair),
         data/filtered/queries.parquet (FoundQuery), data/mined/candidates.parquet (Candidate),
@@ -11,6 +13,7 @@ Writes  data/queue/records.parquet (ReviewRecord), data/queue/retrieval.parquet 
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -23,6 +26,8 @@ from nestling.params import StageParams
 from nestling.retrieval.embeddings import EncodeParams, Encoder
 from nestling.review.answers import all_records, read_answers, read_shown_records
 from nestling.review.apply import judged_passages, quality
+from nestling.review.people import People, done, judges
+from nestling.review.population import asked, by_origin, named
 from nestling.review.records import make_records
 from nestling.review.worth import Passages, Told, WorthParams, features, worth
 from nestling.tables.corpus import Passage, SentencePair
@@ -34,15 +39,17 @@ from nestling.tables.review import PURPOSES, PairItem, QueueItem, ReviewRecord
 ANNOTATIONS, OUT = Path("data/annotations"), Path("data/queue")
 
 
-class SelectParams(StageParams, section="select", shared=("seed", "current", "encode")):
+class SelectParams(StageParams, section="select", shared=("seed", "current", "people", "encode")):
     seed: int
     current: str
+    people: People  # who judge a record; only then it leaves the queue
     encode: EncodeParams
     candidates: PositiveInt  # passages shown beside the query's own; always all that were mined
     audit: NonNegativeInt  # queries of the random sample
     strata: PositiveInt  # of the audit, by margin
     active: NonNegativeInt  # queries where people's time changes most
     clusters: PositiveInt  # topics over which the active part is spread
+    judged_origins: list[str]  # whose queries go to people; all origins where a set has none of these
     origins: dict[str, NonNegativeFloat]  # what a query of each origin weighs; 1 where nothing is said
     repeat: float = Field(gt=0, le=1)  # what a further record of a topic is worth; 1 spreads nothing
     pairs: NonNegativeInt  # sentence pairs to grade again
@@ -82,6 +89,16 @@ def weigh(worths: pl.DataFrame, records: pl.DataFrame, origins: Mapping[str, flo
     known = records.select("record_id", weight=weight)
     return worths.join(known, on="record_id", maintain_order="left").with_columns(
         worth=pl.col("worth") * pl.col("weight")
+    )
+
+
+def begun(records: pl.DataFrame, answers: pl.DataFrame, people: int) -> pl.DataFrame:
+    """Return the records that somebody has judged and not as many as shall, each with `why`; most judged first."""
+    some = judges(answers).filter(~pl.col("settled") & pl.col("people").is_between(1, people - 1))
+    return (
+        records.join(some, on="record_id", maintain_order="left")
+        .sort("people", "record_id", descending=[True, False])
+        .with_columns(why=pl.format("begun: {} of {} people have judged it", "people", pl.lit(people)))
     )
 
 
@@ -175,10 +192,11 @@ def pair_items(pairs: pl.DataFrame, cosine: np.ndarray, size: int) -> pl.DataFra
 
 
 def hear(answers: pl.DataFrame, records: pl.DataFrame, earlier: pl.DataFrame) -> Told:
-    """Return what people said of queries and passages, in whatever record they saw them."""
+    """Return what people said of queries and passages, in whatever record they saw them, unless it is unconfirmed."""
     shown = all_records(records, earlier)
     known = answers.join(shown, on="record_id", how="semi", maintain_order="left")
-    return Told(judged_passages(known, shown), quality(known, shown))
+    told = (word(known, shown).filter("confirmed").drop("confirmed") for word in (judged_passages, quality))
+    return Told(*told)
 
 
 def write_pairs(pairs: pl.DataFrame, encoder: Encoder, size: int) -> int:
@@ -191,16 +209,13 @@ def write_pairs(pairs: pl.DataFrame, encoder: Encoder, size: int) -> int:
     return items.height
 
 
-def main() -> None:
-    params = SelectParams.load()
+def write_queries(
+    params: SelectParams, queries: pl.DataFrame, answers: pl.DataFrame, encoder: Encoder
+) -> dict[str, Any]:
+    """Write all records and the queue of those to judge, and return what is in them."""
     passages = read_table("data/prepared/passages.parquet", Passage)
-    queries = read_table("data/filtered/queries.parquet", FoundQuery).filter(pl.col("split") != "test")
     candidates = read_table("data/mined/candidates.parquet", Candidate)
     judged = read_table("data/generated/judged.parquet", Judged)
-    pairs = read_table("data/prepared/pairs.parquet", SentencePair)
-    answers, _ = read_answers(ANNOTATIONS)
-    encoder = Encoder(params.current, params.encode)
-
     records = make_records(queries, candidates, params.candidates, params.strata)
     audit = draw_audit(records, params.audit, params.seed).with_columns(purpose=pl.lit("audit"))
     encoded = encoder.encode(passages["text"].to_list(), "document")
@@ -208,23 +223,35 @@ def main() -> None:
     known = features(records, candidates, Passages(passages["passage_id"], vectors), judged)
     worths = worth(known, hear(answers, records, read_shown_records(ANNOTATIONS)), params.worth)
     topics = cluster(vectors, passages["passage_id"], params.clusters, params.seed)
-    fresh = records.filter(~pl.col("record_id").is_in({*audit["record_id"], *answers["record_id"]}))
+    others = records.filter(~pl.col("record_id").is_in(audit["record_id"].to_list()))
+    first = begun(others, answers, params.people.active)
+    left = [*first["record_id"], *done(answers, params.people.active)]
+    fresh = others.filter(~pl.col("record_id").is_in(left))
     ranked = rank_active(fresh, weigh(worths, records, params.origins), topics, params.repeat)
-    active = ranked.head(params.active).with_columns(purpose=pl.lit("active")).select(audit.columns)
-
+    columns = [name for name in audit.columns if name != "purpose"]
+    active = pl.concat([first.select(columns), ranked.select(columns)]).head(params.active)
+    chosen = pl.concat([audit, active.with_columns(purpose=pl.lit("active"))])
     write_table(records, OUT / "records.parquet", ReviewRecord)
-    write_table(queue_items(pl.concat([audit, active]), candidates, passages), OUT / "retrieval.parquet", QueueItem)
-    graded = write_pairs(pairs.filter(~pl.col("pair_id").is_in(answers["record_id"].to_list())), encoder, params.pairs)
+    write_table(queue_items(chosen, candidates, passages), OUT / "retrieval.parquet", QueueItem)
     strata = records.filter(pl.col("mined").list.any())["stratum"].value_counts().sort("stratum")
-    report = {
-        "records": records.height,
-        "audit": audit.height,
-        "active": active.height,
-        "pairs": graded,
-        "audit_population": dict(strata.iter_rows()),
-    }
+    counts = {"records": records.height, "begun": first.height, "audit": audit.height, "active": active.height}
+    return {**counts, "audit_population": dict(strata.iter_rows())}
+
+
+def main() -> None:
+    params = SelectParams.load()
+    found = read_table("data/filtered/queries.parquet", FoundQuery).filter(pl.col("split") != "test")
+    pairs = read_table("data/prepared/pairs.parquet", SentencePair)
+    answers, _ = read_answers(ANNOTATIONS)
+    encoder = Encoder(params.current, params.encode)
+    queries = asked(found, params.judged_origins)
+    counts = write_queries(params, queries, answers, encoder)
+    ungraded = pairs.filter(~pl.col("pair_id").is_in(done(answers, params.people.sts, ("similarity",))))
+    graded = write_pairs(ungraded, encoder, params.pairs)
+    report = {"population": named(by_origin(queries)), **counts, "pairs": graded}
     write_json(report, "reports/select.json")
-    say(f"select: {audit.height} queries to audit, {active.height} to judge, {graded} pairs to grade")
+    told = f"{report['audit']} queries to audit, {report['active']} to judge, of {report['population']}"
+    say(f"select: {told}; {graded} pairs to grade")
 
 
 if __name__ == "__main__":

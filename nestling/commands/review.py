@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -64,17 +65,21 @@ def pull() -> None:
         say("next: `dvc repro`, then `nestling review effect`; git keeps data/annotations, dvc.lock and reports")
 
 
+Width = Annotated[float, typer.Option(min=0.01, max=0.99, help="Of a 95% interval that would do.")]
+
+
 @app.command()
-def status() -> None:
-    """Say how far each pile and each annotator is, and how much they agree so far; changes nothing."""
+def status(width: Width = 0.1) -> None:
+    """Say how far piles and annotators are, how much they agree, and how many more judgements an interval takes."""
     from nestling.desk.opening import opened
-    from nestling.desk.progress import StatusParams, progress_lines
+    from nestling.desk.progress import StatusParams, progress_lines, wished
     from nestling.desk.rounds import check_round
 
     params = StatusParams.load()
+    name = check_round(params.round)
     with opened(params) as desk:
-        pulled = desk.pull(check_round(params.round))
-    typer.echo("\n".join(progress_lines(pulled, params.seed)))
+        pulled = desk.pull(name)
+    typer.echo("\n".join(progress_lines(pulled, wished(ANNOTATIONS, params, width))))
 
 
 @app.command()

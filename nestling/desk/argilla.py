@@ -148,7 +148,7 @@ class ArgillaDesk:
         if dataset["distribution"]["min_submitted"] != pile.people:
             raise UserError(
                 f"the dataset {name!r} asks {dataset['distribution']['min_submitted']} people a record and "
-                f"review.people asks {pile.people}: change one of them, or choose another review.round"
+                f"shared.people asks {pile.people}: change one of them, or choose another review.round"
             )
         return dataset
 

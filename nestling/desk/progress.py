@@ -1,29 +1,71 @@
-"""How far a round is and whether people agree so far, from what a desk gives; nothing is written."""
+"""How far a round is, whether people agree so far and how much more would tell, from what a desk gives.
+
+Nothing is written.
+"""
 
 import json
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from nestling.desk.interface import STATUSES, TO_REFEREES, Pulled, contradiction
 from nestling.desk.settings import ReviewParams
+from nestling.review.answers import read_answers
 from nestling.review.concord import agreement
+from nestling.review.planning import more_queries, more_records
+from nestling.review.strata import audited, rate_so_far
+from nestling.tables.io import empty, read_table
+from nestling.tables.retrieval import Candidate
+from nestling.tables.review import Answer, QueueItem, ReviewRecord
 
 LISTED = 10  # answers that contradict themselves
 REPLICATES = 1000  # of the interval behind an agreement on the screen; the report's own stand in params.yaml
 
 
-class StatusParams(ReviewParams, section="review", shared=("seed",)):
+class StatusParams(ReviewParams, section="review", shared=("seed", "people")):
     """What the status reads; the seed is of the agreement's interval."""
 
     seed: int
 
 
-def progress_lines(pulled: Pulled, seed: int) -> list[str]:
-    """Return what the screen shows: piles, people, agreement."""
-    lines = [*_pile_lines(pulled), "", *_people_lines(pulled), "", *_agreement_lines(pulled, seed)]
+@dataclass(frozen=True)
+class Wished:
+    """What is known beside the desk, and how narrow intervals are to be.
+
+    Attributes:
+        records: ReviewRecord rows; None before `dvc repro`, when nothing can be said of false negatives.
+        queue: QueueItem rows, likewise.
+        earlier: Answer rows of other rounds.
+        width: of a 95% interval that would do.
+        seed: of the intervals.
+    """
+
+    records: pl.DataFrame | None
+    queue: pl.DataFrame | None
+    earlier: pl.DataFrame
+    width: float
+    seed: int
+
+
+def wished(annotations: Path, params: StatusParams, width: float) -> Wished:
+    """Return what the last build and other rounds say; nothing of the build where there is none."""
+    tables = [
+        read_table(path, schema) if Path(path).exists() else None
+        for path, schema in (("data/queue/records.parquet", ReviewRecord), ("data/queue/retrieval.parquet", QueueItem))
+    ]
+    answers, _ = read_answers(annotations)
+    earlier = answers.filter(pl.col("round") != params.round)
+    return Wished(tables[0], tables[1], earlier, width, params.seed)
+
+
+def progress_lines(pulled: Pulled, wished: Wished) -> list[str]:
+    """Return what the screen shows: piles, people, agreement, false negatives and what more would tell."""
+    lines = [*_pile_lines(pulled), "", *_people_lines(pulled), "", *_agreement_lines(pulled, wished)]
+    lines += ["", *_audit_lines(pulled, wished)]
     puzzling = contradictions(pulled)
     return [*lines, "", *puzzling] if puzzling else lines
 
@@ -67,29 +109,61 @@ def _printable(text: str) -> str:
     return "".join(sign if sign.isprintable() else "?" for sign in text)
 
 
-def _agreement_lines(pulled: Pulled, seed: int) -> Iterator[str]:
+def _agreement_lines(pulled: Pulled, wished: Wished) -> Iterator[str]:
     yield "Krippendorff's alpha so far, 95% interval (1 full agreement, 0 chance)"
-    for question, found in agreement_so_far(pulled, seed).items():
+    for question, found in agreement_so_far(pulled, wished.seed).items():
         unknown = "nobody differs" if found["records"] else "no two people on one record yet"
         told = unknown if found["alpha"] is None else f"{found['alpha']:.2f}"
         interval = "" if found["low"] is None else f" ({found['low']:.2f} to {found['high']:.2f})"
-        yield f"  {question:<16}{told}{interval}, {found['records']} records"
+        more = more_records(found, wished.width)
+        wanting = f"; an interval {wished.width:g} wide takes about {more} more" if more else ""
+        yield f"  {question:<16}{told}{interval}, {found['records']} records{wanting}"
+
+
+def _audit_lines(pulled: Pulled, wished: Wished) -> Iterator[str]:
+    """Yield how many mined negatives answer, as far as the audit goes, and how many more queries would do."""
+    if wished.records is None or wished.queue is None:
+        return
+    answers = pl.concat([wished.earlier, _answers(pulled)])
+    judged = audited(answers, wished.records, wished.queue, empty(Candidate), wished.seed)
+    found = rate_so_far(judged, wished.records)
+    yield f"False negatives among the {found.population} so far, 95% interval"
+    if found.rate.rate is None:
+        yield "  nobody has judged any of the audit yet"
+        return
+    rate, more = found.rate, more_queries(found.rate, wished.width)
+    yield (
+        f"  {rate.rate:.1%} ({rate.low:.1%} to {rate.high:.1%}), {rate.judged_negatives} negatives of "
+        f"{rate.judged_queries} queries, {rate.ties} ties unsettled"
+    )
+    yield (
+        f"  an interval {wished.width:g} wide takes about {more} more queries of the audit"
+        if more
+        else (f"  the interval is no wider than {wished.width:g}")
+    )
 
 
 def agreement_so_far(pulled: Pulled, seed: int) -> dict[str, Any]:
     """Return the agreement by question, as reports/curation.json will have it if nobody says more."""
-    told = [
-        (one.record_id, question, one.annotator, one.pile in TO_REFEREES, json.dumps(value), question in one.suggested)
-        for one in pulled.given
-        if one.status == "submitted"
-        for question, value in one.values.items()
-    ]
-    names = {"record_id": pl.String, "question": pl.String, "annotator": pl.String, "referee": pl.Boolean}
-    answers = pl.DataFrame(told, schema={**names, "value": pl.String, "suggested": pl.Boolean}, orient="row")
     shown = pl.DataFrame(
         [(one.record_id, list(one.candidates)) for one in pulled.shown],
         schema={"record_id": pl.String, "candidates": pl.List(pl.String)},
         orient="row",
     )
-    last = answers.unique(list(names), keep="last", maintain_order=True)
-    return agreement(last, shown.unique("record_id", maintain_order=True), seed, REPLICATES)
+    return agreement(_answers(pulled), shown.unique("record_id", maintain_order=True), seed, REPLICATES)
+
+
+def _answers(pulled: Pulled) -> pl.DataFrame:
+    """Return the last words that a desk gives, as Answer rows."""
+    told = [
+        {"record_id": one.record_id, "question": question, "annotator": one.annotator, "value": json.dumps(value)}
+        | {"referee": one.pile in TO_REFEREES, "suggested": question in one.suggested}
+        | {"submitted_at": one.submitted_at, "round": ""}
+        for one in pulled.given
+        if one.status == "submitted"
+        for question, value in one.values.items()
+    ]
+    schema = empty(Answer).schema
+    answers = pl.DataFrame([{name: row[name] for name in schema} for row in told], schema=schema, orient="row")
+    word = ["record_id", "question", "annotator", "referee"]
+    return answers.unique(word, keep="last", maintain_order=True)

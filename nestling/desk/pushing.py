@@ -11,17 +11,20 @@ from nestling.desk.opening import opened
 from nestling.desk.rounds import check_round
 from nestling.desk.settings import ArgillaParams, ReviewParams
 from nestling.desk.tasks import pair_tasks, retrieval_tasks
+from nestling.errors import UserError
 from nestling.retrieval.embeddings import EncodeParams, Encoder, shrink
 from nestling.review.answers import read_answers, unprimed
+from nestling.review.population import CUT_OUT
 from nestling.tables.io import read_table
 from nestling.tables.queries import Judged
 from nestling.tables.review import PairItem, QueueItem
 
 RETRIEVAL, STS = Path("data/queue/retrieval.parquet"), Path("data/queue/sts.parquet")
+_TO_CONFIRM = 2  # people who must say the same where a machine's answer stood before their eyes
 JUDGED, ANNOTATIONS = Path("data/generated/judged.parquet"), Path("data/annotations")
 
 
-class PushParams(ReviewParams, section="review", shared=("current", "encode")):
+class PushParams(ReviewParams, section="review", shared=("current", "people", "encode")):
     """What a push reads: to find similar queries it encodes them."""
 
     current: str
@@ -35,12 +38,23 @@ def push(params: PushParams) -> list[Pushed]:
         UserError: there is no queue, or the desk does not take it.
     """
     piles = queue_piles(params)
-    with opened(params) as desk:
+    cut_out = any(task.metadata.get("origin") == CUT_OUT for pile in piles for task in pile.tasks)
+    with opened(params, cut_out) as desk:
         return desk.push(check_round(params.round), piles)
 
 
 def queue_piles(params: PushParams) -> list[Pile]:
-    """Return the queue as piles of tasks."""
+    """Return the queue as piles of tasks.
+
+    Raises:
+        UserError: answers are suggested where one person alone judges, which would change nothing.
+    """
+    for purpose in params.suggest:
+        if getattr(params.people, purpose) < _TO_CONFIRM:
+            raise UserError(
+                f"review.suggest pre-selects answers of the pile {purpose}, and shared.people.{purpose} asks one "
+                "person: what one person alone says beside a suggestion changes nothing. Ask two, or suggest nothing"
+            )
     queue, pairs = read_table(RETRIEVAL, QueueItem), read_table(STS, PairItem)
     version = data_version(RETRIEVAL, STS)
     tasks = retrieval_tasks(

@@ -6,6 +6,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from nestling.desk.sheets import SheetParams
 from nestling.params import StageParams, Strict
+from nestling.review.people import People
 
 
 class ArgillaParams(Strict):
@@ -19,19 +20,11 @@ class ArgillaParams(Strict):
     timeout_s: float = Field(gt=0, allow_inf_nan=False)  # of one try
 
 
-class People(Strict):
-    """How many people judge a record."""
+class ReviewParams(StageParams, section="review", shared=("people",)):
+    """What `nestling review` reads; no stage does, `shared.people` apart."""
 
-    audit: PositiveInt
-    active: PositiveInt
-    sts: PositiveInt
-
-
-class ReviewParams(StageParams, section="review"):
-    """What `nestling review` reads; no stage does."""
-
+    people: People
     round: str  # data/annotations/<round>.jsonl
     language: str  # of questions and guidelines
-    people: People
     suggest: tuple[Literal["audit", "active"], ...]  # what goes out with a machine's answers
     desk: Annotated[ArgillaParams | SheetParams, Field(discriminator="kind")]

@@ -89,9 +89,13 @@ class Questions(Strict):
 
 
 class Guidelines(Strict):
-    """What to do and how to decide, in Markdown, with worked examples."""
+    """What to do and how to decide, in Markdown, with worked examples.
+
+    `cut_out` is told beside `retrieval` where queries were cut out of the passages and nobody asked them.
+    """
 
     retrieval: Text
+    cut_out: Text
     sts: Text
     adjudication: Text
 
@@ -123,6 +127,13 @@ class Wording(Strict):
     questions: Questions
     guidelines: Guidelines
     sheet: SheetWords
+
+    def for_cut_out(self) -> Self:
+        """Return the wording whose guidelines warn, before they say what to do, of queries that nobody asked."""
+        words = self.guidelines
+        first, mark, rest = words.retrieval.partition("\n## ")
+        warned = f"{first}\n{words.cut_out}\n{mark}{rest}"
+        return self.model_copy(update={"guidelines": words.model_copy(update={"retrieval": warned})})
 
     @classmethod
     def load(cls, language: str, folder: Path = WORDINGS) -> Self:

@@ -1,6 +1,6 @@
 """What an encoder was trained on: counts from document to row, sources, licences, and what people said of it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import polars as pl
@@ -72,32 +72,65 @@ def review_section(curation: Mapping[str, Any]) -> str:
             "No judgements yet: nobody has looked at queries or negatives. How far people agree, and how many of the "
             "mined negatives are false, is unknown."
         )
-    return "\n".join(
-        (
-            f"- {curation['answers']:,} answers by {curation['annotators']} people on {curation['records_judged']:,} "
-            f"records: {curation['queries_rewritten']} queries rewritten, {curation['negatives_promoted']} negatives "
-            f"made positives, {curation['pairs_regraded']} pairs graded anew.",
-            *(f"- Agreement on {label(name)}: {_alpha(found)}." for name, found in curation["agreement"].items()),
-            f"- {_false_negatives(curation['false_negative_rate'])}",
-        )
+    said = (
+        f"{curation['answers']:,} answers by {curation['annotators']} people on {curation['records_judged']:,} "
+        f"records: {curation['queries_rewritten']} queries rewritten, {curation['negatives_promoted']} negatives "
+        f"made positives, {curation['negatives_certified']} hard negatives certified, {curation['pairs_regraded']} "
+        "pairs graded anew.",
+        *(f"Agreement on {label(name)}: {_alpha(found)}." for name, found in curation["agreement"].items()),
+        *_false_negatives(curation["false_negative_rate"]),
     )
+    return "\n".join(f"- {sentence}" for sentence in said)
 
 
 def _alpha(found: Mapping[str, Any]) -> str:
     if found["alpha"] is None:
         return "not measurable, for want of things that two people answered, or of any that differ"
     interval = "" if found["low"] is None else f" (95% interval {found['low']:.2f} to {found['high']:.2f})"
+    wanting = found["more_records"]
+    more = f"; an interval {wanting['width']:g} wide takes about {wanting['records']:,} more records"
     return (
         f"Krippendorff's alpha {found['alpha']:.2f}{interval}, on {found['units']} things that several people answered"
+        f"{more if wanting['records'] else ''}"
     )
 
 
-def _false_negatives(found: Mapping[str, Any]) -> str:
+def _false_negatives(found: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the rate with its population and its interval, what it hangs on, and how many judgements are wanting."""
+    about = f"False negatives among the {escape(found['population'])}"
     if found["rate"] is None:
-        return "False negatives among the mined negatives: no judgements yet."
+        yield f"{about}: no judgements yet."
+        return
     unseen = ", ".join(map(label, found["strata_without_answers"]))
+    yield (
+        f"{about}: {found['rate']:.1%} (95% interval {found['low']:.1%} to {found['high']:.1%}), from "
+        f"{found['judged_negatives']} negatives of {found['judged_queries']} audited queries. {_errors(found)}"
+        f"{f' Nothing is known of the strata {unseen}.' if unseen else ''}"
+    )
+    wanting = found["more_queries"]
+    if wanting["queries"]:
+        yield (
+            f"An interval {wanting['width']:g} wide takes about {wanting['queries']:,} more audited queries, if they "
+            "are like these."
+        )
+    if found["cut_out"]:
+        yield (
+            f"{found['cut_out']:,} of these queries were cut out of the passages, for the set has no others: nobody "
+            "asked them, and what is said of their negatives says little of what people ask."
+        )
+
+
+def _errors(found: Mapping[str, Any]) -> str:
+    """Return what is known of people's errors."""
+    ties = (
+        f" People tie on {found['ties']} of them, and nobody has settled it: with all of these as no, most people's "
+        f"word alone gives {found['ties_as_no']:.1%}, with all as yes {found['ties_as_yes']:.1%}."
+        if found["ties"]
+        else ""
+    )
+    if found["errors"]["missed"] is None:
+        return f"It is the rate as these people see it: how they err cannot be told where one person judges.{ties}"
     return (
-        f"False negatives among the mined negatives: {found['rate']:.1%} (95% interval {found['low']:.1%} to "
-        f"{found['high']:.1%}), from {found['judged_negatives']} negatives of {found['judged_queries']} audited "
-        f"queries.{f' Nothing is known of the strata {unseen}.' if unseen else ''}"
+        f"People are held to miss {found['errors']['missed']:.0%} of the answers and to mark "
+        f"{found['errors']['false_alarms']:.1%} of the rest wrongly, which the rate allows for.{ties}"
     )

@@ -1,7 +1,9 @@
-"""Apply what people said: bad queries out, better wordings in, false negatives made positives.
+"""Apply what people said: bad queries out, better wordings in, false negatives made positives, others certified.
 
 Judgements are carried by what was judged, the words of the query and the passages, not by a record's name, so that
 they hold in every round in which the same query meets the same passage. Where a referee spoke, referees alone count.
+What one person alone said with a machine's answer before their eyes is unconfirmed and changes no label: people follow
+what is selected, and a click on a wrong passage would make a positive of it.
 """
 
 import json
@@ -15,14 +17,29 @@ from nestling.review.answers import majority
 
 _MATTER = ["query", "passage_id"]
 _GOOD = "good"
+_SIDES = (("yes", pl.col("people") - pl.col("yes")), ("own_yes", "own_no"))  # who agrees, by what most say
 
 
 def quality(answers: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
-    """Return query, passage_id and `quality`: good or the bad word that most used; null for a tie of good and bad."""
+    """Return query, passage_id, `quality` and `confirmed`.
+
+    The quality is good or the bad word that most used; null for a tie of good and bad.
+    """
     said = deciding(latest(asked(answers, records, "query_quality"), _MATTER), _MATTER)
-    votes = said.group_by(_MATTER, maintain_order=True).agg("value")
-    words = [_word([json.loads(vote) for vote in row]) for row in votes["value"].to_list()]
-    return votes.select(*_MATTER, quality=pl.Series(words, dtype=pl.String))
+    votes = said.group_by(_MATTER, maintain_order=True).agg("value", "suggested")
+    told = [[json.loads(vote) for vote in row] for row in votes["value"].to_list()]
+    words = [_word(row) for row in told]
+    # good against bad: the word for a bad query may differ
+    sides = [[(vote == _GOOD) == (word == _GOOD) for vote in row] for row, word in zip(told, words, strict=True)]
+    sure = [_confirmed(side, primed) for side, primed in zip(sides, votes["suggested"].to_list(), strict=True)]
+    return votes.select(
+        *_MATTER, quality=pl.Series(words, dtype=pl.String), confirmed=pl.Series(sure, dtype=pl.Boolean)
+    )
+
+
+def _confirmed(agrees: list[bool], primed: list[bool]) -> bool:
+    """Return whether two people or more say so, or one whom no machine's answer was shown."""
+    return sum(agrees) > 1 or any(one and not shown for one, shown in zip(agrees, primed, strict=True))
 
 
 def _word(votes: list[str]) -> str | None:
@@ -89,22 +106,33 @@ def deciding(said: pl.DataFrame, matter: list[str]) -> pl.DataFrame:
 
 
 def _outcome(votes: pl.DataFrame, matter: list[str]) -> pl.DataFrame:
+    yes = pl.col("value").cast(pl.Boolean)
     counted = (
         deciding(votes, matter)
         .group_by(matter)
-        .agg(twice=pl.col("value").sum().cast(pl.Int64) * 2, people=pl.len().cast(pl.Int64))
+        .agg(
+            yes=yes.sum().cast(pl.Int64),
+            people=pl.len().cast(pl.Int64),
+            own_yes=(yes & ~pl.col("suggested")).sum(),
+            own_no=(~yes & ~pl.col("suggested")).sum(),
+        )
     )
-    said = pl.when(pl.col("twice") != pl.col("people")).then(pl.col("twice") > pl.col("people"))
-    return counted.select(*matter, relevant=said).sort(matter)
+    relevant = pl.when(2 * pl.col("yes") != pl.col("people")).then(2 * pl.col("yes") > pl.col("people"))
+    agree, own = (pl.when("relevant").then(left).otherwise(right) for left, right in _SIDES)
+    return (
+        counted.with_columns(relevant=relevant)
+        .select(*matter, "relevant", confirmed=(agree > 1) | (own > 0))
+        .sort(matter)
+    )
 
 
 def relevance(answers: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
     """Return record_id, passage_id and `relevant`, the majority's word on every passage shown; null for a tie."""
-    return _outcome(passage_votes(answers, records), ["record_id", "passage_id"])
+    return _outcome(passage_votes(answers, records), ["record_id", "passage_id"]).drop("confirmed")
 
 
 def judged_passages(answers: pl.DataFrame, records: pl.DataFrame) -> pl.DataFrame:
-    """Return query, passage_id and `relevant` for every passage that people judged for it; null for a tie."""
+    """Return query, passage_id, `relevant` (null for a tie) and `confirmed`, for every passage that people judged."""
     matter = ["query", "passage_id"]
     return _outcome(latest(passage_votes(answers, records), matter), matter)
 
@@ -114,8 +142,8 @@ def apply_quality(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the queries to go on with, some in a better wording, and those left out with their `reason`.
 
-    A better wording saves a query that was judged bad; one that its passage has already is a duplicate. Ties change
-    nothing.
+    A better wording saves a query that was judged bad; one that its passage has already is a duplicate. Ties and what
+    is unconfirmed change nothing.
 
     Args:
         queries: query_id, text, passage_id and more.
@@ -127,7 +155,8 @@ def apply_quality(
     told = told.join(reworded, how="left", maintain_order="left", **keys)  # type: ignore[arg-type]
     better = (pl.col("rewrite").str.len_chars() > 0) & (pl.col("rewrite") != pl.col("text"))
     marked = told.with_columns(better=better.fill_null(False), old_id="query_id")
-    bad = pl.col("quality").is_in(["vague", "not_answerable", "wrong_language"]).fill_null(False) & ~pl.col("better")
+    said_bad = pl.col("quality").is_in(["vague", "not_answerable", "wrong_language"]) & pl.col("confirmed")
+    bad = said_bad.fill_null(False) & ~pl.col("better")
     kept = (
         marked.filter(~bad)
         .with_columns(
@@ -145,38 +174,48 @@ def apply_quality(
             for frame, reason in ((marked.filter(bad), "quality"), (kept.filter(~pl.col("first")), "duplicate"))
         ]
     )
-    return kept.filter("first").drop("quality", "rewrite", "better", "first"), left_out
+    return kept.filter("first").drop("quality", "confirmed", "rewrite", "better", "first"), left_out
 
 
 def apply_relevance(
-    queries: pl.DataFrame, negatives: pl.DataFrame, judged: pl.DataFrame
+    queries: pl.DataFrame, hits: pl.DataFrame, judged: pl.DataFrame, held_out: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return positives (query_id, passage_id, source) and the negatives that stand.
+    """Return positives (query_id, passage_id, source) and negatives (query_id, rank, passage_id, score, certified).
 
-    A passage judged to answer becomes a positive and no negative; one on which people tie becomes neither. A query's
-    own passage that is judged not to answer is no positive; a query may thereby lose all of them.
+    A passage judged to answer becomes a positive and no negative; one on which people tie, or that one person alone
+    marked beside a machine's suggestion, becomes neither. A query's own passage that is judged not to answer is no
+    positive; a query may thereby lose all of them. A hit that is judged not to answer is a certified negative,
+    whatever the miner made of it; but a held-out passage never becomes one of a training query.
 
     Args:
-        queries: query_id, old_id, text, passage_id, rewritten_from.
-        negatives: query_id (as mined, hence old_id), rank, passage_id, score.
+        queries: query_id, old_id, text, passage_id, rewritten_from, split.
+        hits: Candidate rows (query_id as mined, hence old_id).
         judged: as `judged_passages` gives it.
+        held_out: passage_id of the passages that are not of the training split.
     """
-    asked = queries.select("query_id", "old_id", "passage_id", query=pl.coalesce("rewritten_from", "text"))
+    asked = queries.select("query_id", "old_id", "passage_id", "split", query=pl.coalesce("rewritten_from", "text"))
     said = judged.join(asked.select("query", "query_id"), on="query", maintain_order="left").select(
-        "query_id", "passage_id", "relevant", tied=pl.col("relevant").is_null()
+        "query_id", "passage_id", "relevant", "confirmed", said=True
     )
+    yes, no = (pl.col("confirmed") & word for word in (pl.col("relevant"), ~pl.col("relevant")))
     own = asked.select("query_id", "passage_id").join(
         said, on=["query_id", "passage_id"], how="left", maintain_order="left"
     )
-    stays = own.filter(pl.col("relevant").fill_null(True)).select("query_id", "passage_id", source=pl.lit("own"))
-    found = said.filter("relevant").join(stays, on=["query_id", "passage_id"], how="anti")
+    stays = own.filter(~no.fill_null(False)).select("query_id", "passage_id", source=pl.lit("own"))
+    found = said.filter(yes).join(stays, on=["query_id", "passage_id"], how="anti")
     positives = pl.concat([stays, found.select("query_id", "passage_id", source=pl.lit("judged"))])
-    mined = negatives.rename({"query_id": "old_id"}).join(
-        queries.select("query_id", "old_id"), on="old_id", maintain_order="left"
+    told = (
+        hits.rename({"query_id": "old_id"})
+        .join(asked.select("query_id", "old_id", "split"), on="old_id", maintain_order="left")
+        .join(said, on=["query_id", "passage_id"], how="left", maintain_order="left")
+        .join(held_out.select("passage_id", out=True), on="passage_id", how="left", maintain_order="left")
     )
-    told = mined.join(said, on=["query_id", "passage_id"], how="left", maintain_order="left")
-    standing = told.filter(~pl.col("relevant").fill_null(False) & ~pl.col("tied").fill_null(False))
-    return positives, standing.select("query_id", "rank", "passage_id", "score")
+    allowed = (pl.col("split") != "train") | pl.col("out").is_null()
+    stands = (pl.col("verdict") == "negative") & (pl.col("said").is_null() | ~pl.col("relevant")).fill_null(False)
+    marked = told.with_columns(certified=(no & allowed).fill_null(False))
+    return positives, marked.filter(stands | pl.col("certified")).select(
+        "query_id", "rank", "passage_id", "score", "certified"
+    )
 
 
 def add_labelled(

@@ -93,6 +93,7 @@ def effect_lines(built: Built, report: Mapping[str, Any], every: bool) -> list[s
         made_positives(kept, built),
         no_longer_positives(kept, built),
         negatives_out(kept, out, built),
+        negatives_in(kept, built),
         regraded(built, report["pairs_regraded"]),
     ]
     changes = [section for section in sections if section.count]
@@ -158,7 +159,8 @@ def no_longer_positives(kept: pl.DataFrame, built: Built) -> Section:
 def negatives_out(kept: pl.DataFrame, out: pl.DataFrame, built: Built) -> Section:
     """Return the mined negatives that no longer stand; those that are told with their query or as positives, counted.
 
-    A negative of a query that stands goes for one of two reasons: it answers, or people tie on it.
+    A negative of a query that stands goes for one of two reasons: it answers, or people have not settled whether it
+    does: they tie, or one alone marked it beside a suggestion.
     """
     mined = built.mined.select("passage_id", old_id="query_id")
     followed = mined.join(out, on="old_id", how="semi").height
@@ -168,11 +170,18 @@ def negatives_out(kept: pl.DataFrame, out: pl.DataFrame, built: Built) -> Sectio
     causes = {
         "made positives": gone.height - tied.height,
         "went with their query": followed,
-        "on which people tie": tied.height,
+        "that people have not settled": tied.height,
     }
     note = ", ".join(f"{count} {cause}" for cause, count in causes.items() if count)
-    lines = [f"{line} | people tie on it" for line in _beside(tied, kept, built)]
+    lines = [f"{line} | not settled" for line in _beside(tied, kept, built)]
     return Section(gone.height + followed, "negatives out", lines, note)
+
+
+def negatives_in(kept: pl.DataFrame, built: Built) -> Section:
+    """Return the passages that the miner had kept out, and that people find not to answer."""
+    mined = built.mined.select("passage_id", old_id="query_id").join(kept.select("old_id", "query_id"), on="old_id")
+    lines = _beside(built.negatives.join(mined, on=["query_id", "passage_id"], how="anti"), kept, built)
+    return Section(len(lines), "negatives more, certified by people", lines)
 
 
 def regraded(built: Built, graded: int) -> Section:

@@ -15,6 +15,7 @@ class ReviewRecord(dy.Schema):
     record_id = dy.String(primary_key=True, regex=r"^[0-9a-f]{20}$")  # hash of query, positive and candidates
     query_id = dy.String()
     query = dy.String()
+    origin = dy.String()
     passage_id = dy.String()
     candidates = dy.List(dy.String())  # passage ids
     mined = dy.List(dy.Bool())  # which of them are used as negatives
@@ -110,9 +111,10 @@ class Positive(dy.Schema):
 
 
 class Negative(dy.Schema):
-    """A hard negative that stood the judgement, nearest first."""
+    """A hard negative that stood the judgement, nearest first; training takes the certified ones before all others."""
 
     query_id = dy.String(primary_key=True)
     rank = dy.UInt32(primary_key=True)
     passage_id = dy.String()
     score = dy.Float32()
+    certified = dy.Bool()  # people found that it does not answer

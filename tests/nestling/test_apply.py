@@ -27,7 +27,8 @@ RECORDS = pl.DataFrame(
         "candidates": [["grano", "pane"], ["grano"], [], ["forno", "pane"]],
     }
 )
-JUDGED = {"query": pl.String, "passage_id": pl.String, "relevant": pl.Boolean}
+JUDGED = {"query": pl.String, "passage_id": pl.String, "relevant": pl.Boolean, "confirmed": pl.Boolean}
+NOBODY = pl.DataFrame(schema={"passage_id": pl.String})
 
 
 def said(question, *rows, referees=("referee",)):
@@ -39,8 +40,13 @@ def said(question, *rows, referees=("referee",)):
     return pl.DataFrame(told, schema=empty(Answer).schema, orient="row")
 
 
-def judged(*rows):
-    return pl.DataFrame(rows, schema=JUDGED, orient="row")
+def judged(*rows, confirmed=True):
+    return pl.DataFrame([(*row, confirmed) for row in rows], schema=JUDGED, orient="row")
+
+
+def words(answers):
+    """What people call queries: (query, passage_id, quality)."""
+    return quality(answers, RECORDS).drop("confirmed").rows()
 
 
 def applied(*qualities, rewrite=()):
@@ -60,7 +66,7 @@ def test_the_majority_decides_and_a_tie_changes_nothing():
     ties = [("r2", "a", "vague"), ("r2", "b", "good")]
     kept, out = applied(*votes, *ties)
     assert (kept["query_id"].to_list(), out["query_id"].to_list()) == (["q2", "q3"], ["q1"])
-    assert quality(said("query_quality", *ties), RECORDS).rows() == [("presta", "libri", None)]
+    assert words(said("query_quality", *ties)) == [("presta", "libri", None)]
 
 
 def test_a_rewrite_saves_a_bad_query_and_gives_it_a_new_id():
@@ -94,13 +100,13 @@ def test_a_rewrite_into_a_query_that_its_passage_has_is_a_counted_duplicate():
 def test_a_persons_later_word_counts_though_it_stands_in_another_record():
     changed = said("query_quality", ("r1", "anna", "vague"), ("old", "anna", "good"))
     back = said("query_quality", ("old", "anna", "good"), ("r1", "anna", "vague"))
-    assert quality(changed, RECORDS).rows() == [("macina", "mulino", "good")]
-    assert quality(back, RECORDS).rows() == [("macina", "mulino", "vague")]
+    assert words(changed) == [("macina", "mulino", "good")]
+    assert words(back) == [("macina", "mulino", "vague")]
 
 
 def test_two_people_in_two_records_of_one_query_are_two_votes():
     votes = said("query_quality", ("r1", "anna", "vague"), ("old", "bo", "good"))
-    assert quality(votes, RECORDS).rows() == [("macina", "mulino", None)]
+    assert words(votes) == [("macina", "mulino", None)]
 
 
 def test_every_passage_shown_and_not_marked_is_a_no():
@@ -110,7 +116,7 @@ def test_every_passage_shown_and_not_marked_is_a_no():
 
 def test_marks_of_several_rounds_add_up_passage_by_passage():
     marks = said("relevant", ("old", "anna", ["pane", "forno"]), ("old", "bo", ["forno"]), ("r1", "anna", ["mulino"]))
-    found = {passage: answers for _, passage, answers in judged_passages(marks, RECORDS).rows()}
+    found = {passage: answers for _, passage, answers, _ in judged_passages(marks, RECORDS).rows()}
     assert found == {"forno": True, "grano": False, "mulino": None, "pane": False}
 
 
@@ -119,34 +125,39 @@ def test_answers_to_unknown_records_are_left_aside():
     assert quality(said("query_quality", ("gone", "anna", "vague")), RECORDS).is_empty()
 
 
-ASKED = QUERIES.with_columns(old_id="query_id", rewritten_from=pl.lit(None, dtype=pl.String))
+ASKED = QUERIES.with_columns(old_id="query_id", rewritten_from=pl.lit(None, dtype=pl.String), split=pl.lit("train"))
 NEGATIVES = pl.DataFrame(
     {
         "query_id": ["q1", "q1", "q2"],
         "rank": [3, 5, 2],
         "passage_id": ["grano", "pane", "grano"],
         "score": [0.5, 0.4, 0.3],
+        "verdict": "negative",
     }
 )
 
 
+def relevance_applied(verdicts, queries=ASKED, hits=NEGATIVES, held_out=NOBODY):
+    return apply_relevance(queries, hits, verdicts, held_out)
+
+
 def test_a_false_negative_becomes_a_positive():
     verdicts = judged(("macina", "grano", True), ("macina", "pane", False))
-    positives, negatives = apply_relevance(ASKED, NEGATIVES, verdicts)
+    positives, negatives = relevance_applied(verdicts)
     assert ("q1", "grano", "judged") in positives.rows()
     assert positives.filter(pl.col("source") == "own").height == 3
     assert negatives.select("query_id", "passage_id").rows() == [("q1", "pane"), ("q2", "grano")]
 
 
 def test_what_people_tie_on_is_neither_positive_nor_negative():
-    positives, negatives = apply_relevance(ASKED, NEGATIVES, judged(("macina", "grano", None)))
+    positives, negatives = relevance_applied(judged(("macina", "grano", None)))
     assert positives.height == 3
     assert negatives.select("query_id", "passage_id").rows() == [("q1", "pane"), ("q2", "grano")]
 
 
 def test_a_passage_that_does_not_answer_its_own_query_is_no_positive():
     verdicts = judged(("macina", "mulino", False), ("presta", "libri", None))
-    positives, _ = apply_relevance(ASKED, NEGATIVES, verdicts)
+    positives, _ = relevance_applied(verdicts)
     assert positives["query_id"].to_list() == ["q2", "q3"]  # a tie changes nothing
 
 
@@ -156,7 +167,7 @@ def test_a_reworded_query_keeps_the_judgements_and_negatives_of_the_old_wording(
         rewritten_from=pl.when(pl.col("query_id") == "q1").then("text"),
         text=pl.when(pl.col("query_id") == "q1").then(pl.lit("chi macina?")).otherwise("text"),
     )
-    positives, negatives = apply_relevance(new, NEGATIVES, judged(("macina", "grano", True)))
+    positives, negatives = relevance_applied(judged(("macina", "grano", True)), queries=new)
     assert ("new", "grano", "judged") in positives.rows()
     assert negatives.select("query_id", "passage_id").rows() == [("new", "pane"), ("q2", "grano")]
 
@@ -169,7 +180,7 @@ def test_grades_from_0_to_5_are_averaged_and_brought_to_1():
 
 def test_a_referees_word_settles_what_others_tie_on_or_outvote():
     votes = [("r1", "a", "vague"), ("r1", "referee", "good"), ("r1", "b", "vague"), ("r2", "a", "vague")]
-    assert quality(said("query_quality", *votes), RECORDS).rows() == [
+    assert words(said("query_quality", *votes)) == [
         ("macina", "mulino", "good"),
         ("presta", "libri", "vague"),
     ]
@@ -178,13 +189,13 @@ def test_a_referees_word_settles_what_others_tie_on_or_outvote():
 def test_several_referees_settle_by_majority_or_tie():
     votes = [("r1", "a", "good"), ("r1", "x", "vague"), ("r1", "y", "vague"), ("r1", "z", "good"), ("r2", "a", "good")]
     ties = [("r2", "x", "good"), ("r2", "y", "vague")]
-    found = quality(said("query_quality", *votes, *ties, referees=("x", "y", "z")), RECORDS)
-    assert found.rows() == [("macina", "mulino", "vague"), ("presta", "libri", None)]
+    found = words(said("query_quality", *votes, *ties, referees=("x", "y", "z")))
+    assert found == [("macina", "mulino", "vague"), ("presta", "libri", None)]
 
 
 def test_a_referee_settles_the_passages_shown_and_no_other():
     marks = said("relevant", ("old", "a", ["forno", "pane"]), ("old", "b", ["forno"]), ("r1", "referee", ["pane"]))
-    found = {passage: answers for _, passage, answers in judged_passages(marks, RECORDS).rows()}
+    found = {passage: answers for _, passage, answers, _ in judged_passages(marks, RECORDS).rows()}
     assert found == {"forno": True, "grano": False, "mulino": False, "pane": True}
     assert relevance(marks, RECORDS).filter(record_id="old", passage_id="pane")["relevant"].to_list() == [None]
 
@@ -259,11 +270,80 @@ def test_two_wordings_of_a_bad_query_tie_and_one_that_changes_nothing_is_none():
     assert reworded(bad, ("a", "chi macina?"), ("b", " macina ")) == ["chi macina?"]
 
 
-def test_what_was_said_after_a_suggestion_is_applied():
-    primed = said("query_quality", ("r1", "anna", "vague")).with_columns(suggested=True)
-    marks = said("relevant", ("r1", "anna", ["grano"])).with_columns(suggested=True)
-    assert quality(primed, RECORDS)["quality"].to_list() == ["vague"]
-    assert judged_passages(marks, RECORDS).filter("relevant")["passage_id"].to_list() == ["grano"]
+def hits(*rows):
+    """Hits of the miner: (query_id, rank, passage_id, verdict)."""
+    named = pl.DataFrame(rows, schema=["query_id", "rank", "passage_id", "verdict"], orient="row")
+    return named.with_columns(score=pl.lit(0.5))
+
+
+@pytest.mark.parametrize(
+    "verdict", ["margin", "not_drawn", "above_window", "same_document", "near_duplicate", "negative"]
+)
+def test_a_hit_that_people_refuse_is_a_certified_negative_whatever_the_miner_said(verdict):
+    found = hits(("q1", 1, "grano", verdict), ("q1", 2, "pane", "negative"))
+    _, negatives = relevance_applied(judged(("macina", "grano", False)), hits=found)
+    assert negatives.select("passage_id", "certified").rows() == [("grano", True), ("pane", False)]
+
+
+def test_the_own_passage_that_people_refuse_is_certified_where_another_answers():
+    found = hits(("q1", 1, "mulino", "positive"), ("q1", 2, "grano", "negative"))
+    positives, negatives = relevance_applied(
+        judged(("macina", "mulino", False), ("macina", "grano", True)), hits=found
+    )
+    assert positives.filter(query_id="q1")["passage_id"].to_list() == ["grano"]
+    assert negatives.select("passage_id", "certified").rows() == [("mulino", True)]
+
+
+@pytest.mark.parametrize(("split", "certified"), [("train", []), ("dev", ["grano"])])
+def test_a_held_out_passage_is_never_a_negative_of_a_training_query(split, certified):
+    queries, out = ASKED.with_columns(split=pl.lit(split)), pl.DataFrame({"passage_id": ["grano"]})
+    found = hits(("q1", 1, "grano", "held_out"))
+    _, negatives = relevance_applied(judged(("macina", "grano", False)), queries, found, out)
+    assert negatives["passage_id"].to_list() == certified
+
+
+@pytest.mark.parametrize("verdict", ["margin", "held_out", "not_drawn", "positive"])
+def test_what_nobody_judged_or_people_tie_on_is_as_the_miner_left_it(verdict):
+    found = hits(("q1", 1, "grano", verdict), ("q1", 2, "pane", verdict))
+    assert relevance_applied(judged(("macina", "grano", None)), hits=found)[1].is_empty()
+
+
+def primed(*rows):
+    return said("relevant", *rows).with_columns(suggested=True)
+
+
+def unmarked(*rows):
+    return said("relevant", *rows)
+
+
+def test_what_one_person_says_beside_a_suggestion_changes_no_label():
+    marks = judged_passages(primed(("r1", "anna", ["grano"])), RECORDS)
+    positives, negatives = relevance_applied(marks)
+    assert positives.rows() == [("q1", "mulino", "own"), ("q2", "libri", "own"), ("q3", "baita", "own")]
+    # the passage that was clicked on is no negative either; the one that was not is one as before, not certified
+    assert negatives.select("query_id", "passage_id", "certified").rows() == [
+        ("q1", "pane", False),
+        ("q2", "grano", False),
+    ]
+    bad = said("query_quality", ("r1", "anna", "vague")).with_columns(suggested=True)
+    kept, out = apply_quality(QUERIES, quality(bad, RECORDS), rewrites(bad, RECORDS))
+    assert (kept.height, out.height) == (3, 0)
+
+
+@pytest.mark.parametrize(
+    "second",
+    [primed(("r1", "bo", ["grano"])), unmarked(("r1", "bo", ["grano"])), unmarked(("r1", "referee", ["grano"]))],
+)
+def test_a_second_person_confirms_it(second):
+    marks = judged_passages(pl.concat([primed(("r1", "anna", ["grano"])), second]), RECORDS)
+    positives, negatives = relevance_applied(marks)
+    assert ("q1", "grano", "judged") in positives.rows()
+    assert negatives.filter("certified")["passage_id"].to_list() == ["pane"]
+
+
+def test_two_people_who_call_a_query_bad_by_other_words_confirm_each_other():
+    told = said("query_quality", ("r1", "a", "vague"), ("r1", "b", "not_answerable")).with_columns(suggested=True)
+    assert quality(told, RECORDS)["confirmed"].to_list() == [True]
 
 
 def test_a_referees_rewrite_and_grade_count_alone():

@@ -387,7 +387,7 @@ def test_a_dataset_with_other_questions_is_told_and_left(seat, workspace, desk):
 
 def test_another_number_of_people_or_dimensions_is_told(seat, workspace, desk):
     desk.push(ROUND, [audit(1)])
-    assert "asks 2 people a record and review.people asks 3" in refusal(lambda: desk.push(ROUND, [audit(1, people=3)]))
+    assert "asks 2 people a record and shared.people asks 3" in refusal(lambda: desk.push(ROUND, [audit(1, people=3)]))
     other = task(2, vector=np.ones(5, np.float32))
     assert "have 4 dimensions and not 5" in refusal(lambda: desk.push(ROUND, [Pile("audit", 2, [other])]))
 

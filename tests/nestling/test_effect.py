@@ -21,7 +21,7 @@ WORDS = ["chi macina", "chi presta", "quando apre"]
 FOUND = pl.DataFrame({"query_id": ["q0", "q1", "q2"], "text": WORDS, "passage_id": ["mulino", "libri", "baita"]})
 FOUND = FOUND.with_columns(origin=pl.lit("x"), kind=pl.lit("x"), language=pl.lit("it"), split=pl.lit("train"))
 PASSAGES = pl.DataFrame({"passage_id": ["mulino", "libri", "baita", "grano", "pane"]})
-PASSAGES = PASSAGES.with_columns(text=pl.concat_str(pl.lit("Del "), "passage_id"))
+PASSAGES = PASSAGES.with_columns(text=pl.concat_str(pl.lit("Del "), "passage_id"), split=pl.lit("train"))
 PAIRS = pl.DataFrame({"pair_id": ["p0", "p1"], "sentence1": ["a", "c"], "sentence2": ["b", "d"], "score": [0.5, 0.8]})
 
 
@@ -35,9 +35,9 @@ def built(*said, found=FOUND, passages=PASSAGES):
     names = pl.Series([f"r{number}" for number in range(found.height)])
     near = pl.lit(["grano", "pane"])
     records = found.select(record_id=names, query="text", passage_id="passage_id", candidates=near)
-    mined = found.select("query_id", rank=pl.lit([1, 2]), passage_id=near, score=pl.lit(0.5)).explode(
-        "rank", "passage_id"
-    )
+    mined = found.select(
+        "query_id", rank=pl.lit([1, 2]), passage_id=near, score=pl.lit(0.5), verdict=pl.lit("negative")
+    ).explode("rank", "passage_id")
     told = gathered(answers, records, records.clear(), Present(found, passages, PAIRS))
     after = curate(found, mined, PAIRS, told, found.select("query_id", "passage_id"))
     left_out = rejected(after.left_out, "query", "query_id", detail="passage_id")
@@ -101,8 +101,8 @@ def test_a_false_negative_is_told_as_a_positive_and_a_tie_as_a_negative_less():
         "passages made positives: 1",
         "  chi macina | Del grano",
         "",
-        "negatives out: 2 (1 made positives, 1 on which people tie)",
-        "  chi macina | Del pane | people tie on it",
+        "negatives out: 2 (1 made positives, 1 that people have not settled)",
+        "  chi macina | Del pane | not settled",
     ]
 
 

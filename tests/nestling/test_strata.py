@@ -22,6 +22,7 @@ def records(*rows, candidates=NEGATIVES, mined=(True, True, True)):
     return frame.with_columns(
         query_id="record_id",
         query="record_id",
+        origin=pl.lit("recorded"),
         passage_id=pl.lit("own"),
         candidates=pl.lit(list(candidates)),
         mined=pl.lit(list(mined)),
@@ -38,50 +39,91 @@ def queue(*audit):
 
 
 def judged(found, answers, *audit, **scores):
-    return audited(answers, found, queue(*audit), hits(found, **scores))
+    return audited(answers, found, queue(*audit), hits(found, **scores), seed=1)
+
+
+def rows(found, answers, *audit, **scores):
+    return judged(found, answers, *audit, **scores).negatives.rows
+
+
+def rates_of(found, answers, *audit, **scores):
+    return false_negatives(judged(found, answers, *audit, **scores), found, width=0.1)
 
 
 def test_negatives_have_their_rank_among_the_mined_and_their_share_of_the_positives_score():
     found = records(("r", "s", 0.1), mined=(True, False, True))
-    assert judged(found, said(("r", "a", ["n3", "n2"])), "r").rows() == [
-        ("r", "s", 1, pytest.approx(0.9), False),
-        ("r", "s", 2, pytest.approx(0.3), True),  # n2 was kept out by a margin
+    assert rows(found, said(("r", "a", ["n3", "n2"])), "r").drop("stratum").rows() == [
+        ("r", "n1", 1, pytest.approx(0.9), False),
+        ("r", "n3", 2, pytest.approx(0.3), True),  # n2 was kept out by a margin
     ]
 
 
-def test_only_the_audit_counts_and_ties_are_left_out():
+def test_only_the_audit_counts_and_ties_are_told():
     found = records(("r", "s", 0.1), ("active", "s", 0.1))
     told = said(("r", "a", ["n1"]), ("r", "b", []), ("active", "a", NEGATIVES))
-    assert judged(found, told, "r").select("record_id", "rank").rows() == [("r", 2), ("r", 3)]
+    assert rows(found, told, "r")["relevant"].to_list() == [None, False, False]
+    rates = rates_of(found, told, "r")
+    assert (rates["ties"], rates["false_negatives"], rates["judged_negatives"]) == (1, 0, 3)
+    assert (rates["ties_as_no"], rates["ties_as_yes"], rates["people_a_negative"]) == (0, 1 / 3, {"2": 3})
+    assert (rates["strata"][0]["ties"], rates["by_rank"][0]["ties"]) == (1, 1)
+
+
+def test_a_referee_settles_a_tie():
+    found = records(("r", "s", 0.1), ("q", "s", 0.2))
+    told = said(("r", "a", ["n1"]), ("r", "b", []))
+    settled = pl.concat([told, said(("r", "c", ["n1"])).with_columns(referee=True)])
+    rates = rates_of(found, settled, "r")
+    assert (rates["ties"], rates["false_negatives"], rates["ties_as_no"]) == (0, 1, rates["ties_as_yes"])
+
+
+def test_what_one_person_says_is_taken_as_it_stands_unless_others_tell_how_people_err():
+    found = records(*((f"r{n}", "s", 0.1) for n in range(30)), *((f"x{n}", "s", 0.1) for n in range(30)))
+    audit = [f"r{n}" for n in range(30)]
+    alone = said(*((name, "a", ["n1"]) for name in audit))
+    rates = rates_of(found, alone, *audit)
+    assert rates["errors"] == {"missed": None, "false_alarms": None}
+    assert (rates["rate"], rates["people_a_negative"]) == (pytest.approx(1 / 3), {"1": 90})
+    twice = said(*((f"x{n}", who, [] if who == "b" and n % 3 else ["n1"]) for n in range(30) for who in "ab"))
+    told = rates_of(found, pl.concat([alone, twice]), *audit)
+    assert told["errors"]["missed"] > 0.05
+    assert told["high"] > rates["high"]
+
+
+def test_the_population_is_named():
+    found = records(*((f"r{number}", "s", 0.1) for number in range(3)))
+    assert rates_of(found, said(), "r0")["population"] == "mined negatives of 3 recorded queries"
+    mixed = found.with_columns(origin=pl.Series(["recorded", "llm", "extractive"]))
+    told = "mined negatives of 1 queries cut out of the passages, 1 llm queries and 1 recorded queries"
+    assert rates_of(mixed, said(), "r0")["population"] == told
 
 
 def test_a_primed_answer_is_no_part_of_the_rate_whoever_gave_it():
     found = records(("r", "s", 0.1), ("q", "s", 0.1))
     blind = said(("r", "a", ["n1"]))
     primed = said(("r", "b", NEGATIVES), ("q", "a", NEGATIVES)).with_columns(suggested=True)
-    assert judged(found, pl.concat([blind, primed]), "r", "q").equals(judged(found, blind, "r", "q"))
+    assert rows(found, pl.concat([blind, primed]), "r", "q").equals(rows(found, blind, "r", "q"))
 
 
 def test_a_referee_brings_no_query_into_the_rate_that_only_primed_people_disputed():
     found = records(("r", "s", 0.1))
     primed = said(("r", "a", ["n1"]), ("r", "b", [])).with_columns(suggested=True)
     referee = said(("r", "c", ["n1"])).with_columns(referee=True)
-    assert judged(found, pl.concat([primed, referee]), "r").is_empty()
+    assert rows(found, pl.concat([primed, referee]), "r").is_empty()
     blind = primed.with_columns(suggested=pl.col("annotator") == "a")
-    assert judged(found, pl.concat([blind, referee]), "r")["relevant"].to_list() == [True, False, False]
+    assert rows(found, pl.concat([blind, referee]), "r")["relevant"].to_list() == [True, False, False]
 
 
 @pytest.mark.parametrize(("positive", "share"), [(-0.5, -0.8), (0.0, None)])
 def test_a_share_counts_as_the_relative_margin_does_whatever_the_sign(positive, share):
     found = records(("r", "s", 0.1))
-    first = judged(found, said(("r", "a", [])), "r", positive=positive, scores=(-1.4, -1.5, -1.6))["share"][0]
+    first = rows(found, said(("r", "a", [])), "r", positive=positive, scores=(-1.4, -1.5, -1.6))["share"][0]
     assert first == (share if share is None else pytest.approx(share))  # 1.8 of the positive's size below 1
 
 
 def test_the_rate_is_broken_down_by_rank_margin_and_score():
     found = records(("r", "near", 0.1), ("q", "near", 0.2), ("p", "far", 0.5), ("unjudged", "far", 0.6))
     told = said(("r", "a", ["n1"]), ("q", "a", ["n1", "n2"]), ("p", "a", []))
-    rates = false_negatives(judged(found, told, "r", "q", "p"), found)
+    rates = rates_of(found, told, "r", "q", "p")
     assert rates["rate"] == pytest.approx(3 / (6 + 2 * 3))  # the far query stands for two
     assert [(each["from"], each["to"], each["rate"]) for each in rates["by_rank"]] == [
         (1, 1, pytest.approx(2 / 4)),
@@ -103,7 +145,7 @@ def test_the_rate_is_broken_down_by_rank_margin_and_score():
 def test_ranks_above_four_stand_in_bands_that_double():
     names = [f"n{place}" for place in range(1, 18)]
     found = records(("r", "s", 0.1), candidates=names, mined=[True] * 17)
-    rates = false_negatives(judged(found, said(("r", "a", ["n5", "n17"])), "r"), found)
+    rates = rates_of(found, said(("r", "a", ["n5", "n17"])), "r")
     assert [(each["from"], each["to"], each["judged_negatives"]) for each in rates["by_rank"]] == [
         *((rank, rank, 1) for rank in (1, 2, 3, 4)),
         (5, 8, 4),
@@ -114,7 +156,7 @@ def test_ranks_above_four_stand_in_bands_that_double():
 
 def test_a_candidate_that_scores_as_its_positive_or_above_stands_in_the_last_band():
     found = records(("r", "s", 0.1))
-    rates = false_negatives(judged(found, said(("r", "a", ["n1"])), "r", scores=(1.2, 1.0, 0.5)), found)
+    rates = rates_of(found, said(("r", "a", ["n1"])), "r", scores=(1.2, 1.0, 0.5))
     assert [(each["from"], each["to"], each["judged_negatives"]) for each in rates["by_score"]] == [
         (0.5, 0.6, 1),
         (1.0, None, 2),
@@ -123,7 +165,7 @@ def test_a_candidate_that_scores_as_its_positive_or_above_stands_in_the_last_ban
 
 def test_without_answers_there_are_no_parts_and_the_report_is_valid(tmp_path):
     found = records(("r", "s", 0.1))
-    rates = false_negatives(judged(found, said(), "r"), found)
+    rates = rates_of(found, said(), "r")
     write_json(rates, tmp_path / "report.json")
     assert (rates["rate"], rates["by_rank"], rates["by_margin"], rates["by_score"]) == (None, [], [], [])
     assert rates["strata_without_answers"] == ("s",)

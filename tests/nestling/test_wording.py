@@ -22,8 +22,9 @@ def texts(tree):
 
 
 def guidelines(language):
-    words = Wording.load(language)
-    return [*words.guidelines.model_dump().values(), words.sheet.retrieval, words.sheet.sts]
+    words = Wording.load(language).for_cut_out()
+    whole = words.guidelines.model_dump(exclude={"cut_out"})
+    return [*whole.values(), words.sheet.retrieval, words.sheet.sts]
 
 
 def rows(markdown):
@@ -52,6 +53,19 @@ def test_every_question_and_quality_has_words(language):
     shown = [asked.query_quality.labels[quality] for quality in QUALITIES]
     assert len({word.casefold() for word in shown}) == len(QUALITIES)
     assert all(word in asked.query_quality.description for word in shown)
+
+
+@EVERY_LANGUAGE
+def test_queries_that_nobody_asked_are_told_of_before_what_to_do_and_nowhere_else(language):
+    words = Wording.load(language)
+    warned = words.for_cut_out()
+    told, plain = warned.guidelines.retrieval, words.guidelines.retrieval
+    assert words.guidelines.cut_out in told
+    assert words.guidelines.cut_out not in plain
+    assert told.index(words.guidelines.cut_out) < told.index("\n## ")
+    assert told.replace(f"{words.guidelines.cut_out}\n\n", "") == plain
+    assert f"*{words.questions.query_quality.labels.vague}*" in words.guidelines.cut_out
+    assert warned.guidelines.sts == words.guidelines.sts
 
 
 @EVERY_LANGUAGE
@@ -113,7 +127,7 @@ def test_markdown_is_the_only_markup(language):
 
 @EVERY_LANGUAGE
 def test_guidelines_fit_a_screen_or_so(language):
-    assert all(100 < len(text.split()) < 600 and len(text) < 9000 for text in guidelines(language))
+    assert all(100 < len(text.split()) < 650 and len(text) < 9000 for text in guidelines(language))
 
 
 @pytest.mark.parametrize("language", ["fr", "IT", "ita", "", "it\n", "../it"])

@@ -93,15 +93,16 @@ def test_an_empty_set_leaves_the_other_as_it_is(match):
     assert matched_sizes(100, 0, but(match=match)) == (100, 0)
 
 
-def test_a_row_a_positive_with_the_querys_negatives_nearest_first():
+def test_a_row_a_positive_with_the_querys_negatives_certified_first_then_nearest():
     queries = pl.DataFrame({"query_id": ["q", "r"], "split": "train", "origin": "llm", "text": ["chi", "dove"]})
     positives = pl.DataFrame({"query_id": ["q", "q", "r"], "passage_id": ["a", "b", "a"]})
-    negatives = pl.DataFrame({"query_id": ["q", "q"], "rank": [9, 2], "passage_id": ["c", "d"]})
-    passages = pl.DataFrame({"passage_id": list("abcd"), "text": list("ABCD"), "split": "train"})
+    ranks = {"rank": [9, 2, 7], "passage_id": list("cde"), "certified": [False, False, True]}
+    negatives = pl.DataFrame({"query_id": "q", **ranks})
+    passages = pl.DataFrame({"passage_id": list("abcde"), "text": list("ABCDE"), "split": "train"})
     made = retrieval_rows(queries, positives, negatives, passages).sort("query_id", "positive_id")
     assert made.select("anchor", "positive", "negatives").rows() == [
-        ("chi", "A", ["D", "C"]),
-        ("chi", "B", ["D", "C"]),
+        ("chi", "A", ["E", "D", "C"]),
+        ("chi", "B", ["E", "D", "C"]),
         ("dove", "A", []),
     ]
 
@@ -121,7 +122,7 @@ def test_a_row_names_all_that_may_answer_its_query_in_whatever_wording_it_came()
 )
 def test_a_row_of_a_held_out_passage_is_not_trained_on_and_measures_nothing(asked, passage, row):
     queries = pl.DataFrame({"query_id": ["q"], "split": [asked], "origin": ["llm"], "text": ["chi"]})
-    one = pl.DataFrame({"query_id": ["q"], "passage_id": ["a"], "rank": [1]})
+    one = pl.DataFrame({"query_id": ["q"], "passage_id": ["a"], "rank": [1], "certified": [False]})
     passages = pl.DataFrame({"passage_id": ["a"], "text": ["A"], "split": [passage]})
     assert retrieval_rows(queries, one, one, passages)["split"].to_list() == [row]
 
@@ -138,6 +139,7 @@ def write_curated():
     own = both.with_columns(source=pl.lit("own").cast(pl.Enum(["own", "judged"])))
     write_table(own, "data/curated/positives.parquet", Positive)
     beside = {"passage_id": pl.Series([*NAMES[1:], NAMES[0]]), "rank": number(1), "score": pl.lit(0.5, pl.Float32)}
+    beside |= {"certified": pl.lit(False)}
     write_table(both.with_columns(**beside), "data/curated/negatives.parquet", Negative)
     texts = told.with_columns(title=pl.lit(""), text=pl.Series(TEXTS), licence=pl.lit("CC0-1.0"))
     whole = texts.with_columns(start=number(0), end=number(9), group_id="document_id")

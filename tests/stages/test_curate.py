@@ -63,6 +63,7 @@ def write_queue() -> None:
     """All four queries as records; the first two are audited, the others active."""
     shown = pl.DataFrame({"record_id": RECORDS, "query_id": QUERIES, "query": WORDS, "passage_id": OWN})
     common = {"candidates": pl.lit([NEAR, FAR]), "mined": pl.lit([True, True]), "stratum": pl.lit("all")}
+    common |= {"origin": pl.lit("recorded")}
     score, one = constant(0.3, pl.Float32), constant(1, pl.UInt32)
     write_table(shown.with_columns(margin=score, rank=one, **common), "data/queue/records.parquet", ReviewRecord)
     candidate = pl.struct(passage_id=pl.lit(NEAR), text=pl.lit(""), score=score, verdict=pl.lit("negative"))
@@ -82,7 +83,9 @@ def write_queue() -> None:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Four queries with two negatives each, one pair, no answers yet."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"shared": {"seed": 1}, "curate": {"replicates": 50}}))
+    (tmp_path / "params.yaml").write_text(
+        yaml.safe_dump({"shared": {"seed": 1}, "curate": {"replicates": 50, "width": 0.1}})
+    )
     (tmp_path / "data/annotations").mkdir(parents=True)
     write_queries_and_candidates()
     write_corpus()
@@ -168,8 +171,21 @@ def test_ties_are_left_out_and_counted(project: Path) -> None:
     marks = [(RECORDS[0], "relevant", who, value) for who, value in (("a", [OWN[0], NEAR]), ("b", [OWN[0]]))]
     report = curated(project, *quality, *marks)
     assert report["ties_left_out"] == {"query_quality": 1, "rewrite": 0, "relevant": 1}
+    assert (report["false_negative_rate"]["ties"], report["false_negative_rate"]["ties_as_yes"]) == (1, 0.5)
     assert QUERIES[0] in table("queries", CuratedQuery)["query_id"].to_list()
     assert table("negatives", Negative).filter(query_id=QUERIES[0])["passage_id"].to_list() == [FAR]
+
+
+def test_what_people_refuse_is_a_certified_negative_also_where_a_margin_kept_it_out(project: Path) -> None:
+    hits = read_table("data/mined/candidates.parquet", Candidate)
+    margin = pl.when(pl.col("passage_id") == NEAR).then(pl.lit("margin")).otherwise(pl.lit("negative"))
+    write_table(hits.with_columns(verdict=margin.cast(pl.Enum(VERDICTS))), "data/mined/candidates.parquet", Candidate)
+    report = curated(project, (RECORDS[0], "relevant", "a", [OWN[0]]))
+    found = table("negatives", Negative).filter(query_id=QUERIES[0])
+    assert found.select("passage_id", "certified").rows() == [(NEAR, True), (FAR, True)]
+    assert table("negatives", Negative).filter(query_id=QUERIES[1])["passage_id"].to_list() == [FAR]
+    assert (report["negatives_certified"], report["certified_that_the_miner_left_out"]) == (2, 1)
+    assert report["negatives_out"] == 0
 
 
 def test_a_pair_gets_peoples_mean_grade(project: Path) -> None:
@@ -227,6 +243,7 @@ def test_the_false_negative_rate_comes_from_the_audit_alone(project: Path) -> No
     found = report["false_negative_rate"]
     assert (found["judged_queries"], found["judged_negatives"], found["false_negatives"]) == (2, 4, 1)
     assert (found["rate"], found["strata"][0]["population"]) == (0.25, 4)
+    assert found["population"] == "mined negatives of 4 recorded queries"
 
 
 def qualities(*values: str) -> list[tuple[str, str, str, Any]]:
@@ -323,7 +340,8 @@ def test_a_referee_decides_the_audit_and_says_nothing_of_agreement(project: Path
     before = curated(project, *marks)
     referee(project, RECORDS[0], "relevant", [OWN[0], NEAR])
     after = curated(project, *marks)
-    assert [found["false_negative_rate"]["judged_negatives"] for found in (before, after)] == [1, 2]
+    assert [found["false_negative_rate"]["ties"] for found in (before, after)] == [1, 0]
+    assert [found["false_negative_rate"]["false_negatives"] for found in (before, after)] == [0, 1]
     assert after["agreement"] == before["agreement"]
 
 
@@ -340,6 +358,8 @@ def test_what_was_said_after_a_suggestion_is_applied_and_measures_nothing(projec
     (project / "data/annotations/primed.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     after = curated(project, *blind, (RECORDS[1], "relevant", "a", [OWN[1]]))
     assert [report["suggested_answers"] for report in (before, after)] == [0, 4]
+    assert after["unconfirmed"] == {"query_quality": 0, "relevant": 3}  # c alone spoke of the passages
+    assert table("positives", Positive).filter(source="judged").is_empty()
     for measure in ("false_negative_rate", "agreement", "llm_judge"):
         assert after[measure] == before[measure]
     assert (before["queries_out"], after["queries_out"]) == ({"quality": 1}, {"quality": 2})

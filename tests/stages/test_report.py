@@ -96,6 +96,7 @@ def curation(answers=0, rate=None):
         "records_judged": 5,
         "queries_rewritten": 1,
         "negatives_promoted": 1,
+        "negatives_certified": 3,
         "pairs_regraded": 0,
         "agreement": {
             "query_quality": {
@@ -103,11 +104,19 @@ def curation(answers=0, rate=None):
                 "low": 0.6 if known else None,
                 "high": 0.9 if known else None,
                 "units": 5,
+                "more_records": {"width": 0.1, "records": 40 if known else None},
             },
             "similarity": {"alpha": None, "low": None, "high": None, "units": 0},
         },
         "false_negative_rate": {
+            "population": "mined negatives of 588 recorded queries",
+            "cut_out": 0,
             "rate": rate,
+            "ties": 2,
+            "ties_as_no": 0.04,
+            "ties_as_yes": 0.12,
+            "errors": {"missed": 0.2, "false_alarms": 0.015},
+            "more_queries": {"width": 0.1, "queries": 31 if known else None},
             "low": 0.01 if known else None,
             "high": 0.3 if known else None,
             "judged_queries": 5,
@@ -271,13 +280,33 @@ def test_judgements_stand_with_their_intervals(project):
     assert "40 answers by 2 people on 5 records" in told
     assert "Agreement on query quality: Krippendorff's alpha 0.80 (95% interval 0.60 to 0.90)" in told
     assert "Agreement on similarity: not measurable" in told
-    assert "5.0% (95% interval 1.0% to 30.0%), from 20 negatives of 5 audited queries" in told
+    assert "among the mined negatives of 588 recorded queries: 5.0% (95% interval 1.0% to 30.0%)" in told
+    assert "from 20 negatives of 5 audited queries" in told
+    assert "People are held to miss 20% of the answers and to mark 1.5% of the rest wrongly" in told
+    assert "tie on 2 of them" in told
+    assert "with all of these as no, most people's word alone gives 4.0%, with all as yes 12.0%" in told
+    assert "An interval 0.1 wide takes about 31 more audited queries" in told
+    assert "an interval 0.1 wide takes about 40 more records" in told
+    assert "3 hard negatives certified" in told
+    assert "cut out of the passages, for the set has no others" not in told
     assert "No judgements yet" not in told
+
+
+def test_what_cannot_be_known_of_one_person_and_whose_queries_nobody_asked_is_said(project):
+    found = curation(answers=40, rate=0.05)
+    cut = {"population": "mined negatives of 90 queries cut out of the passages", "cut_out": 90}
+    alone = {"errors": {"missed": None, "false_alarms": None}, "ties": 0}
+    found["false_negative_rate"] |= cut | alone
+    write_json(found, "reports/curation.json")
+    told = card(project)
+    assert "how they err cannot be told where one person judges" in told
+    assert "90 of these queries were cut out of the passages, for the set has no others: nobody asked them" in told
+    assert "tie on" not in told
 
 
 def test_answers_without_an_audit_leave_the_rate_unknown(project):
     write_json(curation(answers=40), "reports/curation.json")
-    assert "False negatives among the mined negatives: no judgements yet." in card(project)
+    assert "the mined negatives of 588 recorded queries: no judgements yet." in card(project)
 
 
 def test_the_card_holds_recipe_and_licences_and_no_path_of_this_machine(project):

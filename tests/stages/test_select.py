@@ -140,6 +140,7 @@ SETTINGS = {
         "seed": 1,
         "current": "models/base",
         "encode": {"device": "cpu", "precision": "fp32", "batch_size": 8},
+        "people": {"audit": 2, "active": 1, "sts": 1},
     },
     "select": {
         "candidates": 3,
@@ -147,6 +148,7 @@ SETTINGS = {
         "strata": 2,
         "active": 4,
         "clusters": 3,
+        "judged_origins": ["recorded", "llm"],
         "origins": {"recorded": 2.0},
         "repeat": 0.9,
         "pairs": 2,
@@ -210,14 +212,86 @@ def answer(project, record_ids, question="query_quality", value="good"):
         file.write("\n".join(lines) + "\n")
 
 
+def judge(project, record_ids):
+    """Say of records what makes a judgement."""
+    answer(project, record_ids)
+    answer(project, record_ids, "relevant", [])
+
+
 def test_answers_leave_the_audit_as_it_is_and_are_not_asked_again(project):
     main()
     audit, active = queue("audit"), queue("active")
-    answer(project, [*list(audit)[:2], *active])
+    judge(project, [*list(audit)[:2], *active])
     main()
     assert queue("audit") == audit
     assert len(queue("active")) == 3  # eleven records, four of them audited and four judged
     assert not queue("active") & (audit | active)
+
+
+@pytest.mark.parametrize(("question", "value"), [("comment", "mah"), ("rewrite", "chi?"), ("query_quality", "good")])
+def test_a_comment_or_half_a_judgement_leaves_the_record_in_the_queue(project, question, value):
+    main()
+    active = queue("active")
+    answer(project, active, question, value)
+    main()
+    assert queue("active") == active
+
+
+def test_a_record_with_one_of_two_wanted_judgements_comes_first_until_it_has_both(project):
+    settings = yaml.safe_load((project / "params.yaml").read_text())
+    settings["shared"]["people"]["active"] = 2
+    (project / "params.yaml").write_text(yaml.safe_dump(settings))
+    main()
+    last = read_table("data/queue/retrieval.parquet", QueueItem).filter(purpose="active").sort("position")[-1]
+    judge(project, last["record_id"])
+    main()
+    first = read_table("data/queue/retrieval.parquet", QueueItem).filter(purpose="active").sort("position")[0]
+    assert first["record_id"].to_list() == last["record_id"].to_list()
+    assert first["why"].to_list() == ["begun: 1 of 2 people have judged it"]
+    answers = (project / "data/annotations/one.jsonl").read_text()
+    (project / "data/annotations/two.jsonl").write_text(answers.replace('"annotator": "a"', '"annotator": "b"'))
+    main()
+    assert last["record_id"][0] not in queue("active")
+
+
+def test_what_a_referee_settled_is_not_asked_again(project):
+    settings = yaml.safe_load((project / "params.yaml").read_text())
+    settings["shared"]["people"]["active"] = 3
+    (project / "params.yaml").write_text(yaml.safe_dump(settings))
+    main()
+    active = queue("active")
+    judge(project, active)
+    answers = (project / "data/annotations/one.jsonl").read_text()
+    (project / "data/annotations/one.jsonl").write_text(answers.replace('"annotator"', '"referee": true, "annotator"'))
+    main()
+    assert not queue("active") & active
+
+
+def from_origins(*origins):
+    """Give the twelve queries these origins, in turn."""
+    found = read_table("data/filtered/queries.parquet", FoundQuery)
+    named = [origins[place % len(origins)] for place in range(found.height)]
+    write_table(found.with_columns(origin=pl.Series(named)), "data/filtered/queries.parquet", FoundQuery)
+
+
+@pytest.mark.parametrize(
+    ("origins", "judged", "population"),
+    [
+        (("extractive", "recorded"), {"recorded"}, "6 recorded queries"),
+        (("extractive", "llm", "recorded"), {"llm", "recorded"}, "4 llm queries and 4 recorded queries"),
+        (("extractive", "extractive", "llm"), {"llm"}, "4 llm queries"),
+        (("extractive",), {"extractive"}, "11 queries cut out of the passages"),
+    ],
+)
+def test_people_see_queries_that_somebody_asked_and_others_only_where_there_are_no_such(
+    project, origins, judged, population
+):
+    from_origins(*origins)
+    main()
+    items = read_table("data/queue/retrieval.parquet", QueueItem)
+    assert set(items["origin"]) == judged
+    assert items.filter(purpose="audit").height == 4
+    assert json.loads((project / "reports/select.json").read_text())["population"] == population
 
 
 def test_a_graded_pair_is_not_asked_again(project):
