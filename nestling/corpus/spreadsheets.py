@@ -29,7 +29,7 @@ def read_spreadsheet(path: Path, name: str, needs: Sequence[str]) -> Iterator[Ro
         yield from _sheet(rows, f"{name}:{sheet}", needs)
 
 
-def _sheet(rows: list[list[object]], place: str, needs: Sequence[str]) -> Iterator[Row | Reject]:
+def _sheet(rows: Sequence[Sequence[object]], place: str, needs: Sequence[str]) -> Iterator[Row | Reject]:
     filled = [(number, row) for number, row in enumerate(rows, 1) if any(value != "" for value in row)]
     if not filled:
         return
