@@ -135,7 +135,8 @@ def judge_against_people(judged: pl.DataFrame, said: Judgements, params: CurateP
     if judged.is_empty():
         return None
     people = quality(unprimed(said.answers), said.records)
-    return asdict(calibrate(judged, people, params.seed, params.replicates))
+    of = "queries that the judge and the round trip let pass, and that people judged unprompted"
+    return {"population": of, **asdict(calibrate(judged, people, params.seed, params.replicates))}
 
 
 def planned(agreed: dict[str, Any], width: float) -> dict[str, Any]:

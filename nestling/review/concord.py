@@ -14,9 +14,15 @@ from nestling.review.answers import unprimed
 from nestling.review.apply import marked_passages
 from nestling.review.pairwise import of_pairs, with_the_rest
 
+_OF = {  # what is compared
+    "query_quality": "queries of records that two people or more judged unprompted, audited or not",
+    "relevant": "candidates beside the own passage in such records",
+    "similarity": "sentence pairs that two people or more graded unprompted",
+}
+
 
 def agreement(answers: pl.DataFrame, records: pl.DataFrame, seed: int, replicates: int) -> dict[str, Any]:
-    """Return, by question, Krippendorff's alpha with its interval, and a Match of all `pairs` and `with_the_rest`.
+    """Return, by question, its `population`, Krippendorff's alpha, and a Match of all `pairs` and `with_the_rest`.
 
     Whether a passage is relevant is compared on the candidates alone: nearly everybody marks the query's own passage.
 
@@ -27,8 +33,9 @@ def agreement(answers: pl.DataFrame, records: pl.DataFrame, seed: int, replicate
         replicates: of the bootstrap.
     """
 
-    def measured(units: pl.DataFrame, level: Level) -> dict[str, Any]:
+    def measured(question: str, units: pl.DataFrame, level: Level) -> dict[str, Any]:
         return {
+            "population": _OF[question],
             **asdict(alpha(units, level, seed, replicates)),
             "pairs": of_pairs(units, level, seed, replicates),
             "with_the_rest": with_the_rest(units, level, seed, replicates),
@@ -37,8 +44,12 @@ def agreement(answers: pl.DataFrame, records: pl.DataFrame, seed: int, replicate
     theirs = unprimed(answers).filter(~pl.col("referee"))
     whole = theirs.with_columns(unit_id="question")
     graded = whole.filter(pl.col("question") == "similarity").with_columns(pl.col("value").cast(pl.Float64))
+    units = {
+        "query_quality": whole.filter(pl.col("question") == "query_quality"),
+        "relevant": passage_units(marked_passages(theirs), records),
+        "similarity": graded,
+    }
     return {
-        "query_quality": measured(whole.filter(pl.col("question") == "query_quality"), "nominal"),
-        "relevant": measured(passage_units(marked_passages(theirs), records), "nominal"),
-        "similarity": measured(graded, "interval"),
+        question: measured(question, told, "interval" if question == "similarity" else "nominal")
+        for question, told in units.items()
     }
