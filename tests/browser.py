@@ -36,6 +36,17 @@ _FIELDS = """() => Array.from(document.querySelectorAll(".text_field_component")
             ...Array.from(view.querySelectorAll(".nest-passage"), passage => [
                 passage.querySelector(".nest-letter").title, passage.querySelector(".nest-text").innerText])];
 })"""
+_SIGHT = """() => {
+    const fields = Array.from(document.querySelectorAll(".nest-query, .nest-passage"));
+    const [query, ...passages] = fields.length ? fields : document.querySelectorAll(".text_field_component");
+    let pane = query.parentElement;
+    while (pane.parentElement && (pane.scrollHeight <= pane.clientHeight
+           || !/auto|scroll/.test(getComputedStyle(pane).overflowY))) pane = pane.parentElement;
+    const [seen, there] = [pane.getBoundingClientRect(), query.getBoundingClientRect()];
+    const onTop = document.elementFromPoint(there.x + 20, there.y + there.height / 2);
+    return {pixels: pane.scrollTop, query: there.top >= seen.top - 1 && query.contains(onTop),
+            ended: passages.map(passage => passage.getBoundingClientRect().bottom <= seen.bottom + 1)};
+}"""
 _RECORD = "() => document.querySelector('[id^=fields-content-]')?.id.slice(-36) ?? ''"  # the server's id
 _TURNED = """before => {
     const now = document.querySelector('[id^=fields-content-]')?.id.slice(-36) ?? '';
@@ -44,6 +55,7 @@ _TURNED = """before => {
 }"""
 _FOCUS = "name => document.activeElement.closest(`[aria-label^='Question: ${name}']`) !== null"
 _FOCUSED = "() => document.activeElement.closest(`[aria-label^='Question: ']`)?.ariaLabel"
+_NOTCH = 100  # pixels that a wheel turns at once
 _BESIDE = (700, 75)  # the empty strip beside the menus
 _BAD = 400  # from here on HTTP says that something went wrong
 
@@ -64,6 +76,19 @@ class Seen:
     def first(self) -> str:
         """The text on top: a query, or a referee's notes."""
         return next(iter(self.texts.values()))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What it takes to read a record from top to bottom.
+
+    Attributes:
+        pixels: scrolled until the last passage's end was in sight.
+        with_query: by passage, whether the query was in sight when the passage's end came up.
+    """
+
+    pixels: int
+    with_query: list[bool]
 
 
 @dataclass(frozen=True)
@@ -142,6 +167,18 @@ class Annotator:
         marked = self.page.locator("form input:checked").evaluate_all("marks => marks.map(mark => mark.id)")
         return Seen(dict(self.page.evaluate(_FIELDS)), set(marked))
 
+    def read(self) -> Reading:
+        """Turn the wheel over the texts until the last passage has been seen."""
+        self.page.locator(".fields").hover(position={"x": 5, "y": 30})
+        with_query: list[bool] = []
+        while True:
+            sight = self.page.evaluate(_SIGHT)
+            with_query += [sight["query"]] * (sum(sight["ended"]) - len(with_query))
+            if all(sight["ended"]):
+                return Reading(round(sight["pixels"]), with_query)
+            self.page.mouse.wheel(0, _NOTCH)
+            self.page.wait_for_timeout(50)
+
     def skip(self) -> None:
         """Turn to the next record."""
         before = self._record()
@@ -177,7 +214,7 @@ class Annotator:
         for question, values in verdict.marks.items():
             wanted = {f"{question}_{value}" for value in values}
             for mark in sorted(wanted - self._marked(question)):
-                self.page.click(f"label[for={mark}]")
+                self.page.click(f"label[for={mark}]")  # of a passage, its letter beside the text
             for mark in sorted(self._marked(question) - wanted):
                 self.page.click(f"label[for={mark}]")
         for question, text in verdict.texts.items():

@@ -302,7 +302,7 @@ def test_the_queue_can_be_sorted_by_position_and_filtered_by_kind(looked):
 
 def test_find_similar_shows_the_nearest_query_first(looked):
     records = {
-        record["fields"]["query"]: np.array(record["vectors"]["query_vector"])
+        record["metadata"]["query"]: np.array(record["vectors"]["query_vector"])
         for record in looked.seat.records(looked.home, "round-01-audit").values()
     }
     base = records.pop(looked.audit[1]["query"])

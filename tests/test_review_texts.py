@@ -5,6 +5,7 @@ import json
 import polars as pl
 import pytest
 
+from nestling.desk.interface import LETTERS
 from nestling.tables.io import empty, write_table
 from nestling.tables.queries import Judged
 from nestling.tables.review import PairItem, QueueItem
@@ -19,10 +20,13 @@ PASSAGES = (
     "<script>window.ran = 2</script>\n\n<svg onload='window.ran = 3'><a href='javascript:window.ran = 4'>qui</a>",
     "\u202eotrap\u202c \u200f\u05e9\u05dc\u05d5\u05dd <b dir=rtl>\u0639\u0631\u0628\u064a</b> \U0001f600 e\u0300",
     "</div></style><iframe srcdoc='<script>parent.ran = 5</script>'></iframe><!-- [x](javascript:alert(6)) **y** `z`",
+    "</script></template><template><script>window.ran = 8</script> $' $& $$x^2$$ #TEMPLATE#"
+    "\n\n# uno\n\n```\ndue\n```  \n - tre",
     LONG,
 )
 TYPED = 'Dov\'è <img src=x onerror="window.ran = 7"> {{7*7}} =1+1 \\n \u202e\u05d0\u202c  due spazi?'
-MADE = ".content-area :is(img, script, svg, a, iframe, b, i)"
+MADE = ".content-area :is(img, script, svg, a, iframe, b, i, h1, pre, code, table, .katex, template)"
+LAPTOP, PHONE = {"width": 1280, "height": 800}, {"width": 420, "height": 860}
 
 
 def item(number):
@@ -45,20 +49,21 @@ def item(number):
     }
 
 
-@pytest.fixture
-def project(argilla, tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def project(argilla, tmp_path_factory):
     """Return a project whose queue are three records of such texts, in Argilla."""
-    monkeypatch.setenv("ARGILLA_API_URL", argilla.url)
-    monkeypatch.setenv("ARGILLA_API_KEY", argilla.api_key)
-    project = clone(tmp_path / "project")
+    project = clone(tmp_path_factory.mktemp("texts") / "project")
     desk = {"workspace": Annotating(argilla.url, argilla.api_key).workspace(), "vector_dims": 0}
     project.change({f"review.desk.{name}": value for name, value in desk.items()})
     rows = QueueItem.cast(pl.DataFrame([item(number) for number in (1, 2, 3)]))
     write_table(rows, project.root / "data/queue/retrieval.parquet", QueueItem)
     write_table(empty(PairItem), project.root / "data/queue/sts.parquet", PairItem)
     write_table(empty(Judged), project.root / "data/generated/judged.parquet", Judged)
-    project.run("nestling", "review", "push")
-    return project
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ARGILLA_API_URL", argilla.url)
+        patch.setenv("ARGILLA_API_KEY", argilla.api_key)
+        project.run("nestling", "review", "push")
+        yield project
 
 
 @pytest.fixture
@@ -79,11 +84,38 @@ def rewrites(project):
     return [line["value"] for line in map(json.loads, lines) if line["question"] == "rewrite"]
 
 
+def test_the_query_stays_in_sight_and_a_passage_comes_to_who_uses_the_keyboard(anna):
+    page, letter = anna.page, next(title[-1] for title, text in anna.seen().texts.items() if text == LONG)
+    passage = page.locator(f".nest-{letter}")
+    text, box = passage.locator(".nest-text"), page.locator(f"#relevant_{letter}")
+    for size in (LAPTOP, PHONE):
+        page.set_viewport_size(size)
+        reading = anna.read()
+        assert reading.with_query == [True] * len(PASSAGES)
+        assert reading.pixels < 10 * size["height"]  # a hundred thousand characters are folded
+    page.set_viewport_size(LAPTOP)
+    passage.locator("summary").click()
+    assert text.bounding_box()["height"] > 10 * LAPTOP["height"]
+    passage.locator("summary").click()
+    passage.locator("label").click()
+    assert box.is_checked()
+    page.keyboard.press(str(1 + LETTERS.index(letter)))
+    assert not box.is_checked()
+    page.evaluate("() => document.querySelector('.record__content').scrollTo(0, 0)")
+    while page.evaluate("() => document.activeElement.id") != box.get_attribute("id"):
+        page.keyboard.press("Tab")
+    shown = text.bounding_box()
+    assert 180 < shown["height"] < LAPTOP["height"]
+    assert 0 < shown["y"] < shown["y"] + shown["height"] < LAPTOP["height"]
+
+
 def test_texts_are_shown_as_they_are_and_come_back_as_they_were_typed(project, anna):
     shown = anna.seen().texts
     assert shown.pop("Domanda") == f"{QUERY} 1"
     assert sorted(shown.values()) == sorted(PASSAGES)
     assert anna.page.locator(MADE).count() == 0
+    suggests = "active" in project.params()["review"]["suggest"]
+    assert bool(anna.seen().marked) is suggests
     verdict = {"query_quality": ["vague"], "relevant": ["A"]}
     anna.type(Verdict(verdict, {"rewrite": TYPED}))
     anna.submit(key=True)

@@ -27,6 +27,7 @@ font-size:17px;font-weight:600;line-height:1.35}
 font-weight:700;line-height:25px;text-align:center;user-select:none}
 .nest-letter:hover{background:var(--bg-opacity-10,#eee)}
 .nest-text{overflow:hidden}
+.nest-query,.nest-text{white-space:pre-wrap;overflow-wrap:anywhere}
 .nest-fold{order:1;grid-column:2;color:var(--fg-secondary,#555);font-size:13px}
 .nest-fold summary{cursor:pointer;padding-top:4px}
 .nest-fold:not([open])~.nest-text{max-height:12em;\
