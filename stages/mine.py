@@ -75,12 +75,12 @@ def mean_scores(asked: Vectors, texts: Vectors) -> np.ndarray:
 
 
 def with_positives(queries: pl.DataFrame, positives: pl.DataFrame, means: np.ndarray) -> pl.DataFrame:
-    """Return the queries with mean_score and positive_score, from which the margin is counted: their positives' mean.
+    """Return the queries with mean_score and positive_score, from which the margin is counted: their weakest.
 
-    Measured in docs/log.md: from the best of several, what answers as well as the others do is taken for a negative;
-    from the weakest, which may be one that the encoder cannot find, a query is left without any.
+    Counted from the best or the mean of several, what answers as well as the weaker ones do is mined three times as
+    often (benchmarks/positives.py; docs/log.md).
     """
-    labelled = positives.group_by("query_id").agg(positive_score=pl.col("score").mean())
+    labelled = positives.group_by("query_id").agg(positive_score=pl.col("score").min())
     scored = queries.with_columns(mean_score=pl.Series(means, dtype=pl.Float32))
     return scored.join(labelled, on="query_id", maintain_order="left")
 

@@ -23,7 +23,7 @@ class Candidate(dy.Schema):
     rank = dy.UInt32(primary_key=True, min=1)
     passage_id = dy.String()
     score = dy.Float32()
-    positive_score = dy.Float32()  # mean of the query's labelled positives
+    positive_score = dy.Float32()  # of the query's weakest labelled positive
     verdict = dy.Enum(VERDICTS)
 
     @dy.rule()
