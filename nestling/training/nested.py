@@ -85,7 +85,7 @@ def _repeats(columns: Sequence[Mapping[str, Tensor]], clusters: Tensor | None) -
     numbers: dict[Hashable, int] = {}
     asked, *passages = [torch.tensor([numbers.setdefault(text, len(numbers)) for text in column]) for column in texts]
     alike = _equal(passages[0], torch.cat(passages))
-    if clusters is not None:
+    if clusters is not None and clusters.dim() == 2:  # a grade a row, as losses of pairs want, names no cluster
         known = clusters.T.cpu()  # a column of the batch a row, as the candidates come
         candidates = known[: len(passages)].flatten()
         for answers in (known[0], *known[len(passages) :]):

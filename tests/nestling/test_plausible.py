@@ -75,10 +75,12 @@ def test_queries_are_counted_over_all_sources():
 
 def test_what_a_step_wants_is_foretold():
     assert memory_of(DEFAULT["train"]["phases"][0], DEFAULT, E5) > 200 * 2**30  # at batches of 512 and 512 tokens
-    assert 3 * 2**30 < memory_of(HUB_SMALL["train"]["phases"][0], HUB_SMALL, E5) < 8 * 2**30
+    assert 4 * 2**30 < memory_of(HUB_SMALL["train"]["phases"][0], HUB_SMALL, E5) < 6 * 2**30
+    measured = changed(HUB_SMALL, batch_size=64)
+    assert memory_of(measured["train"]["phases"][0], measured, E5) == pytest.approx(9 * 2**30, rel=0.15)
     cached = with_loss(HUB_SMALL, "cached_mnrl", batch_size=512)
     cached["train"]["phases"][0]["tasks"][0]["loss"]["mini_batch"] = 16
-    assert memory_of(cached["train"]["phases"][0], cached, E5) < 4 * 2**30
+    assert memory_of(cached["train"]["phases"][0], cached, E5) < 5 * 2**30
     assert memory_of(DEFAULT["train"]["phases"][0], DEFAULT, STATIC) < 2**28
 
 
@@ -99,10 +101,10 @@ def test_memory_hours_and_a_bf16_that_is_imitated_are_said():
 def test_hours_grow_with_passages_queries_and_epochs():
     machine = Machine(2**44, 1000.0, coarse=False)
     steps, hours = work_of(HUB_SMALL, E5, machine, 1000)
-    assert (steps, round(hours, 2)) == (47, 0.36)
+    assert (steps, round(hours, 2)) == (94, 0.36)
     twice = work_of(changed(HUB_SMALL, epochs=2), E5, machine, 1000)
-    assert twice == (94, pytest.approx(2 * hours))
-    assert work_of(HUB_SMALL, E5, LARGE, 1000) == (47, 0.0)
+    assert twice == (188, pytest.approx(2 * hours))
+    assert work_of(HUB_SMALL, E5, LARGE, 1000) == (94, 0.0)
 
 
 @pytest.mark.parametrize(

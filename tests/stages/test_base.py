@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -102,7 +103,7 @@ def test_a_transformer_is_not_begun_with_a_static_encoder_s_settings(project):
     assert not OUT.exists()
 
 
-def test_what_training_a_transformer_costs_is_said_beforehand(project, capsys):
+def test_what_training_a_transformer_costs_is_said_and_decides_nothing(project, capsys, monkeypatch):
     tiny_bert().save_pretrained(str(project / "bert"), create_model_card=False)
     task = {"data": "retrieval", "negatives": 1, "loss": {"kind": "nested_mnrl"}}
     phase = {"name": "one", "learning_rate": 1.0e-5, "batch_size": 10**9, "epochs": 10**9, "tasks": [task]}
@@ -111,3 +112,8 @@ def test_what_training_a_transformer_costs_is_said_beforehand(project, capsys):
     said = capsys.readouterr().err
     assert "base: train.phases one: a step may want" in said
     assert dimension(load_encoder(OUT)) == 16
+    first = fingerprint(OUT)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)  # there nothing is timed
+    monkeypatch.setattr("torch.cuda.get_device_properties", lambda _: SimpleNamespace(total_memory=2**60))
+    main()
+    assert fingerprint(OUT) == first
