@@ -19,9 +19,9 @@ import polars as pl
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
 from nestling.cli import run, say
-from nestling.corpus.contamination import TEXTS, pair_leaks, text_leaks
+from nestling.corpus.contamination import TEXTS, NearDuplicate, pair_leaks, text_leaks
 from nestling.errors import UserError
-from nestling.evaluation.heldout import HeldOut, hold_out
+from nestling.evaluation.heldout import WRITTEN, HeldOut, hold_out
 from nestling.params import StageParams
 from nestling.reporting.cards import data_card
 from nestling.tables.corpus import Passage, SentencePair, SuiteDocument, SuitePair, SuiteQrel, SuiteQuery
@@ -41,7 +41,7 @@ class BalanceParams(StageParams, section="balance", shared=("set", "seed")):
     match: Literal["largest", "smallest", "none"]  # repeat the smaller set, sample the larger, or leave both
     max_repeat: float = Field(ge=1)  # the smaller set is repeated at most so many times
     contamination: Literal["stop", "drop"]
-    near_duplicate: float = Field(gt=0, le=1)
+    near_duplicate: NearDuplicate
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class Gated:
     pairs: pl.DataFrame
     dev: pl.DataFrame
     dev_pairs: pl.DataFrame
-    leaks: int
-    repeats: int
+    leaks: pl.DataFrame
+    repeats: pl.DataFrame
 
 
 def retrieval_rows(
@@ -144,7 +144,7 @@ def matched_sizes(retrieval: int, sts: int, params: BalanceParams) -> tuple[int,
 
 
 def find_leaks(
-    train: pl.DataFrame, pairs: pl.DataFrame, suites: Mapping[str, pl.DataFrame], threshold: float
+    train: pl.DataFrame, pairs: pl.DataFrame, suites: Mapping[str, pl.DataFrame], limits: NearDuplicate
 ) -> pl.DataFrame:
     """Return the table Leak.
 
@@ -155,7 +155,7 @@ def find_leaks(
         train: retrieval rows of the train split.
         pairs: sentence pairs of the train split.
         suites: documents, queries and pairs of every evaluation suite.
-        threshold: Jaccard similarity over neighbouring words.
+        limits: from where on two texts are one.
     """
     shown = train.select(item_id="negative_ids", text="negatives").explode("item_id", "text").drop_nulls()
     trained = pl.concat(
@@ -174,8 +174,28 @@ def find_leaks(
             .select("suite", item=pl.lit("document"), item_id="document_id", text="text"),
         ]
     )
-    found = text_leaks(trained.unique(maintain_order=True), measured, threshold)
-    return pl.concat([found, pair_leaks(pairs, suites["pairs"], threshold)])
+    found = text_leaks(trained.unique(maintain_order=True), measured, limits)
+    return traced(pl.concat([found, pair_leaks(pairs, suites["pairs"], limits)]), train)
+
+
+def traced(leaks: pl.DataFrame, train: pl.DataFrame) -> pl.DataFrame:
+    """Return the leaks with the origin of the training text, and whether it is a coincidence.
+
+    People brought documents, pairs and recorded queries. A query that a program or an LLM wrote knew no suite: where
+    it repeats one, short texts met by chance.
+    """
+    asked = train.select(train_item=pl.lit("query"), train_id="query_id", train_origin="origin").unique()
+    found = leaks.join(asked, on=["train_item", "train_id"], how="left", maintain_order="left")
+    brought = pl.when(pl.col("train_item") == "passage").then(pl.lit("document")).otherwise("train_item")
+    return found.with_columns(pl.col("train_origin").fill_null(brought)).with_columns(
+        coincidence=(pl.col("train_item") == "query") & (pl.col("train_origin") != WRITTEN)
+    )
+
+
+def by_origin(leaks: pl.DataFrame) -> dict[str, int]:
+    """Return how many training texts of each origin leak."""
+    texts = leaks.unique(["train_item", "train_id"])
+    return dict(texts["train_origin"].value_counts().sort("train_origin").iter_rows())
 
 
 def without(train: pl.DataFrame, pairs: pl.DataFrame, leaks: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -196,17 +216,18 @@ def without(train: pl.DataFrame, pairs: pl.DataFrame, leaks: pl.DataFrame) -> tu
 
 
 def gate(leaks: pl.DataFrame, params: BalanceParams) -> None:
-    """Stop the build when training text stands in a suite and nobody said to drop it."""
-    if leaks.is_empty() or params.contamination == "drop":
+    """Stop the build when text that people brought stands in a suite and nobody said to drop it."""
+    brought = leaks.filter(~pl.col("coincidence"))
+    if brought.is_empty() or params.contamination == "drop":
         return
     named = [
         f"{suite} {item} {name!r} ({text[:60]!r})"
-        for suite, item, name, text in leaks.select("suite", "eval_item", "eval_id", "eval_text").head(5).iter_rows()
+        for suite, item, name, text in brought.select("suite", "eval_item", "eval_id", "eval_text").head(5).iter_rows()
     ]
     raise UserError(
-        f"{leaks.height} training texts stand in an evaluation suite, so its scores would not be believed: "
-        f"{'; '.join(named)}{' ...' if leaks.height > 5 else ''}. All of them are in {LEAKS}; take them "
-        "out of the set, or set balance.contamination to drop to train without them"
+        f"{brought.height} training texts stand in an evaluation suite, so its scores would not be believed: "
+        f"{'; '.join(named)}{' ...' if brought.height > 5 else ''}. All of them are in {LEAKS} (coincidence: false); "
+        "take them out of the set, or set balance.contamination to drop to train without them"
     )
 
 
@@ -232,6 +253,7 @@ def gated(
         "suite", **asked
     )
     repeats = text_leaks(split["train"].select(**asked).unique(maintain_order=True), ours, params.near_duplicate)
+    repeats = traced(repeats, split["train"])
     train, kept = without(split["train"], pairs["train"], pl.concat([leaks, repeats]))
     if train.is_empty() and kept.is_empty():
         raise UserError(
@@ -239,7 +261,7 @@ def gated(
             "held-out queries; reports/filter.json and reports/curation.json say what went before"
         )
     dev, dev_pairs = without(split["dev"], pairs["dev"], leaks)
-    return Gated(train, kept, dev, dev_pairs, leaks.height, repeats["train_id"].n_unique())
+    return Gated(train, kept, dev, dev_pairs, leaks, repeats)
 
 
 def counted(rows: pl.DataFrame, dev: pl.DataFrame, keys: list[str]) -> dict[str, Any]:
@@ -292,15 +314,17 @@ def main() -> None:
         "heldout_not_drawn": held.not_drawn,
         "rows_with_a_held_out_passage": rows["split"].null_count(),
         "negatives_per_row": round(float(fit.rows["negatives"].list.len().mean() or 0.0), 2),  # type: ignore[arg-type]
-        "leaks_dropped": fit.leaks,
-        "repeats_of_dev_and_test_dropped": fit.repeats,
+        "leaks_dropped": fit.leaks.height,
+        "leaks_by_origin": by_origin(fit.leaks),
+        "repeats_of_dev_and_test_dropped": fit.repeats["train_id"].n_unique(),
+        "repeats_by_origin": by_origin(fit.repeats),
     }
     write_json(report, "reports/balance.json")
     write_text(
         data_card(params.set, report, sorted({licence or "not stated" for licence in passages["licence"]})),
         OUT / "README.md",
     )
-    say(f"balance: {sizes[0]} retrieval rows, {sizes[1]} STS rows, {fit.leaks} leaks dropped")
+    say(f"balance: {sizes[0]} retrieval rows, {sizes[1]} STS rows, {fit.leaks.height} leaks dropped")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,13 @@
 """Find what is trained on and evaluated on at once: exact and near duplicates, queries, documents and pairs."""
 
-import polars as pl
+from collections.abc import Sequence
 
-from nestling.corpus.duplicates import cross_duplicates
+import polars as pl
+from pydantic import Field
+
+from nestling.corpus.duplicates import Pair, cross_duplicates
+from nestling.corpus.short_texts import short_duplicates
+from nestling.params import Strict
 
 _LEAK = {
     "suite": pl.String,
@@ -17,16 +22,23 @@ _LEAK = {
 TEXTS = {"item": pl.String, "item_id": pl.String, "text": pl.String}
 
 
-def text_leaks(train: pl.DataFrame, evaluation: pl.DataFrame, threshold: float) -> pl.DataFrame:
+class NearDuplicate(Strict):
+    """From where on two texts are one; either measure suffices."""
+
+    passages: float = Field(gt=0, le=1)  # Jaccard similarity over neighbouring words
+    short: float = Field(gt=0, le=1)  # likeness of texts of at most 50 words: nestling/corpus/short_texts.py
+
+
+def text_leaks(train: pl.DataFrame, evaluation: pl.DataFrame, limits: NearDuplicate) -> pl.DataFrame:
     """Return the table Leak: every evaluation text that a training text repeats.
 
     Args:
         train: item, item_id, text of everything that is trained on.
         evaluation: suite, item, item_id, text of everything that is measured on.
-        threshold: Jaccard similarity over neighbouring words.
+        limits: from where on two texts are one.
     """
     asked = evaluation.unique(maintain_order=True)
-    pairs = cross_duplicates(train["text"].to_list(), asked["text"].to_list(), threshold)
+    pairs = _pairs(train["text"].to_list(), asked["text"].to_list(), limits)
     if not pairs:
         return pl.DataFrame(schema=_LEAK)
     left = train[[pair.left for pair in pairs]]
@@ -47,7 +59,7 @@ def text_leaks(train: pl.DataFrame, evaluation: pl.DataFrame, threshold: float) 
     return found.sort(pl.all())
 
 
-def pair_leaks(train: pl.DataFrame, evaluation: pl.DataFrame, threshold: float) -> pl.DataFrame:
+def pair_leaks(train: pl.DataFrame, evaluation: pl.DataFrame, limits: NearDuplicate) -> pl.DataFrame:
     """Return the table Leak: evaluation pairs of which a training pair repeats both sentences, in either order.
 
     A single shared sentence is no leak of a grade: graded data reuse sentences with other partners on purpose.
@@ -55,11 +67,11 @@ def pair_leaks(train: pl.DataFrame, evaluation: pl.DataFrame, threshold: float) 
     Args:
         train: pair_id, sentence1, sentence2.
         evaluation: suite, pair_id, sentence1, sentence2.
-        threshold: Jaccard similarity over neighbouring words.
+        limits: from where on two texts are one.
     """
     one = _sides(train.with_columns(suite=pl.lit("")), "pair")
     other = _sides(evaluation, "pair")
-    hits = text_leaks(one.drop("suite"), other, threshold).with_columns(
+    hits = text_leaks(one.drop("suite"), other, limits).with_columns(
         train_side=pl.col("train_id").str.slice(0, 1), eval_side=pl.col("eval_id").str.slice(0, 1)
     )
     named = hits.with_columns(train_id=pl.col("train_id").str.slice(1), eval_id=pl.col("eval_id").str.slice(1))
@@ -74,9 +86,20 @@ def pair_leaks(train: pl.DataFrame, evaluation: pl.DataFrame, threshold: float) 
     whole = named.join(both, on=["suite", "eval_id", "train_id"], how="semi")
     return (
         whole.select(list(_LEAK))
+        .sort("similarity", pl.all())  # a pair is as near as the farther of its sentences
         .unique(["suite", "eval_id", "train_id"], keep="first", maintain_order=True)
         .sort(pl.all())
     )
+
+
+def _pairs(left: Sequence[str], right: Sequence[str], limits: NearDuplicate) -> list[Pair]:
+    """Return the pairs that either measure finds, each once, with the greater similarity."""
+    best: dict[tuple[int, int], Pair] = {}
+    for pair in cross_duplicates(left, right, limits.passages) + short_duplicates(left, right, limits.short):
+        place = (pair.left, pair.right)
+        if place not in best or best[place].similarity < pair.similarity:
+            best[place] = pair
+    return list(best.values())
 
 
 def _sides(pairs: pl.DataFrame, item: str) -> pl.DataFrame:

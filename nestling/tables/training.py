@@ -28,7 +28,7 @@ class StsRow(dy.Schema):
 
 
 class Leak(dy.Schema):
-    """A training text that stands in an evaluation suite."""
+    """A training text that stands in an evaluation suite, exactly or nearly."""
 
     suite = dy.String()
     eval_item = dy.String()  # query, document or pair
@@ -38,3 +38,5 @@ class Leak(dy.Schema):
     similarity = dy.Float64()
     eval_text = dy.String()
     train_text = dy.String()
+    train_origin = dy.String()  # of a query its own (recorded, llm, extractive), else document or pair
+    coincidence = dy.Bool()  # a program or an LLM wrote the text: it goes out, and the build goes on

@@ -23,7 +23,7 @@ SETTINGS = {
     "match": "largest",
     "max_repeat": 8.0,
     "contamination": "stop",
-    "near_duplicate": 0.8,
+    "near_duplicate": {"passages": 0.8, "short": 0.85},
 }
 PARAMS = BalanceParams(set="prova", seed=1, **SETTINGS)
 NAMES = [f"{n:020x}" for n in range(6)]
@@ -224,6 +224,63 @@ def test_what_stands_in_a_suite_is_dropped_and_counted_if_asked(project, leaking
     pairs = read_table("data/balanced/sts/train.parquet", StsRow)
     assert report["leaks_dropped"] == len(LEAKS.read_text().splitlines()) > 0
     assert pairs.is_empty() or NAMES[0] not in train["query_id"].to_list()
+
+
+SHORT = "come rinnovare la carta d'identità scaduta"
+NEARLY = "come rinnovo la carta d'identità scaduta?"
+
+
+def ask(text, origin, place=0):
+    """Have one of the queries ask something else, as from another origin."""
+    queries = read_table("data/curated/queries.parquet", CuratedQuery)
+    this = pl.col("query_id") == NAMES[place]
+    told = [
+        pl.when(this).then(pl.lit(new)).otherwise(column).alias(column)
+        for column, new in {"text": text, "origin": origin}.items()
+    ]
+    write_table(queries.with_columns(told), "data/curated/queries.parquet", CuratedQuery)
+
+
+@pytest.mark.parametrize("origin", ["llm", "extractive"])
+@pytest.mark.parametrize("contamination", ["stop", "drop"])
+@pytest.mark.parametrize("text", [SHORT, NEARLY])
+def test_a_generated_query_that_meets_a_suite_goes_out_and_the_build_goes_on(project, origin, contamination, text):
+    write_params(project, contamination)
+    ask(text, origin)
+    write_suites(queries=[SHORT])
+    report, train = balanced(project)
+    assert NAMES[0] not in train["query_id"].to_list()
+    assert (report["leaks_dropped"], report["leaks_by_origin"]) == (1, {origin: 1})
+    (leak,) = map(json.loads, LEAKS.read_text().splitlines())
+    assert (leak["train_origin"], leak["coincidence"], leak["train_text"]) == (origin, True, text)
+
+
+def test_a_recorded_query_that_nearly_equals_a_suites_stops_the_build_and_is_told_from_a_coincidence(project):
+    ask(NEARLY, "recorded")
+    ask(SHORT, "llm", place=1)
+    write_suites(queries=[SHORT])
+    with pytest.raises(UserError, match=r"^1 training texts stand in an evaluation suite.*coincidence: false"):
+        main()
+    found = {leak["train_id"]: leak["coincidence"] for leak in map(json.loads, LEAKS.read_text().splitlines())}
+    assert found == {NAMES[0]: False, NAMES[1]: True}
+
+
+def test_a_generated_dev_query_that_meets_a_suite_chooses_no_checkpoint(project):
+    ask(NEARLY, "llm", place=4)
+    write_suites(queries=[SHORT])
+    report, _ = balanced(project)
+    assert (report["leaks_by_origin"], report["retrieval"]["dev"]) == ({"llm": 1}, 0)
+
+
+@pytest.mark.parametrize("held", [4, 5], ids=["dev", "test"])
+@pytest.mark.parametrize("origin", ["recorded", "extractive"])
+def test_a_short_training_query_that_nearly_equals_a_held_out_one_is_dropped_and_counted(project, held, origin):
+    ask(SHORT, "recorded", place=held)
+    ask(NEARLY, origin)
+    report, train = balanced(project)
+    assert (report["repeats_of_dev_and_test_dropped"], report["repeats_by_origin"]) == (1, {origin: 1})
+    assert NAMES[0] not in train["query_id"].to_list()
+    assert report["leaks_dropped"] == 0
 
 
 def test_a_leaking_negative_alone_is_taken_from_its_row(project):
