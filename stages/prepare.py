@@ -16,15 +16,14 @@ import polars as pl
 from pydantic import Field, PositiveInt
 
 from nestling.cli import run, say
+from nestling.corpus.brought import check_left, keeping, read_set
 from nestling.corpus.cleaning import clean, one_line, words
 from nestling.corpus.duplicates import groups, near_duplicates
 from nestling.corpus.ids import content_id
 from nestling.corpus.language import best_language
 from nestling.corpus.passages import cut, with_title
-from nestling.corpus.recorded import Suites, read_recorded, read_sts, read_suites
-from nestling.corpus.sources import read_documents
+from nestling.corpus.recorded import Suites
 from nestling.corpus.splits import assign
-from nestling.errors import UserError
 from nestling.params import StageParams
 from nestling.tables.corpus import (
     Passage,
@@ -276,33 +275,36 @@ def count(documents: int, passages: pl.DataFrame, pairs: pl.DataFrame, left_out:
     }
 
 
+def write_suites(suites: Suites, documents: pl.DataFrame, params: PrepareParams) -> None:
+    """Write the evaluation suites."""
+    write_table(suite_documents(suites, documents, params), SUITES / "documents.parquet", SuiteDocument)
+    write_table(suite_queries(suites), SUITES / "queries.parquet", SuiteQuery)
+    write_table(suites.qrels, SUITES / "qrels.parquet", SuiteQrel)
+    write_table(suite_pairs(suites.pairs), SUITES / "pairs.parquet", SuitePair)
+
+
 def main() -> None:
     params = PrepareParams.load()
     folder = Path("data/raw") / params.set
-    raw, unread = read_documents(folder, int(params.max_document_mb * 1_000_000))
-    documents = clean_documents(raw, params.languages)
-    passages, unfit, places = make_passages(documents, params)
-    pointed, unmatched = read_recorded(folder, set(raw["document_id"]))
-    recorded, unasked = clean_recorded(pointed)
-    graded, unscored = read_sts(folder)
-    pairs, doubled = make_pairs(graded, params)
-    suites = read_suites(folder, set(raw["document_id"]))
-    left_out = pl.concat([unread, unfit, unmatched, unasked, unscored, doubled, suites.rejected])
-    if passages.is_empty():
-        why = ", ".join(f"{number} {reason}" for reason, number in reasons(left_out).items())
-        raise UserError(f"{folder} leaves no passage ({why}): check shared.languages and the section prepare")
+    parts: list[pl.DataFrame] = []
+    with keeping(parts, OUT / "rejected.parquet"):
+        brought = read_set(folder, int(params.max_document_mb * 1_000_000), parts)
+        documents = clean_documents(brought.documents, params.languages)
+        passages, unfit, places = make_passages(documents, params)
+        recorded, unasked = clean_recorded(brought.recorded)
+        pairs, doubled = make_pairs(brought.pairs, params)
+        left_out = pl.concat([*parts, unfit, unasked, doubled])
+        parts[:] = [left_out]
+        check_left(folder, left_out, passages)
 
     write_table(passages, OUT / "passages.parquet", Passage)
     write_table(places, OUT / "places.parquet", Place)
     write_table(recorded, OUT / "recorded.parquet", RecordedQuery)
     write_table(pairs, OUT / "pairs.parquet", SentencePair)
     write_table(left_out.sort(pl.all()), OUT / "rejected.parquet", Rejected)
-    write_table(suite_documents(suites, documents, params), SUITES / "documents.parquet", SuiteDocument)
-    write_table(suite_queries(suites), SUITES / "queries.parquet", SuiteQuery)
-    write_table(suites.qrels, SUITES / "qrels.parquet", SuiteQrel)
-    write_table(suite_pairs(suites.pairs), SUITES / "pairs.parquet", SuitePair)
-    write_json(count(raw.height, passages, pairs, left_out), "reports/prepare.json")
-    say(f"prepare: {raw.height} documents -> {passages.height} passages; left out {reasons(left_out)}")
+    write_suites(brought.suites, documents, params)
+    write_json(count(documents.height, passages, pairs, left_out), "reports/prepare.json")
+    say(f"prepare: {documents.height} documents -> {passages.height} passages; left out {reasons(left_out)}")
 
 
 if __name__ == "__main__":

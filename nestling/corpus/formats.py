@@ -9,6 +9,9 @@ from typing import NamedTuple
 from pypdf import PdfReader
 from pypdf.errors import DependencyError, PyPdfError
 
+from nestling.cli import say
+from nestling.corpus.encodings import SINGLE_BYTE, decoded
+
 # what pypdf and the decoders below it raise on damaged files, seen in the wild; none of it says more than "damaged"
 _PDF_ERRORS = (
     PyPdfError,
@@ -41,7 +44,7 @@ def kind_of(name: str) -> str:
     """Return the format by the name's ending (txt, md, html, pdf, jsonl, csv, parquet), or an empty text."""
     lower = name.lower()
     ending = "jsonl" if lower.endswith(".jsonl.gz") else Path(lower).suffix.removeprefix(".")
-    ending = {"htm": "html"}.get(ending, ending)
+    ending = {"htm": "html", "tsv": "csv"}.get(ending, ending)
     return ending if ending in (*FILE_FORMATS, *ROW_FORMATS) else ""
 
 
@@ -49,9 +52,12 @@ def read_text(path: Path) -> Content:
     """Read plain text.
 
     Raises:
-        UnicodeDecodeError: it is not UTF-8.
+        UnicodeDecodeError: it is not UTF-8, nor in another encoding that can be told.
     """
-    return Content("", path.read_bytes().decode("utf-8-sig"))
+    text, encoding = decoded(path.read_bytes())
+    if encoding in SINGLE_BYTE:
+        say(f"note: {path} is read as {encoding}")
+    return Content("", text)
 
 
 def read_markdown(path: Path) -> Content:
