@@ -18,6 +18,7 @@ from nestling.cli import run, say
 from nestling.corpus.cleaning import one_line, words
 from nestling.corpus.ids import content_id
 from nestling.corpus.passages import body_of
+from nestling.errors import UserError
 from nestling.llm.journal import Journal, take_in, write_artifact
 from nestling.params import StageParams, Strict
 from nestling.queries.extractive import ExtractiveParams, Extractor, Source
@@ -147,6 +148,32 @@ def tidy(rows: pl.DataFrame, passages: pl.DataFrame, params: GenerateParams) -> 
     )
 
 
+def check_left(rows: pl.DataFrame, out: pl.DataFrame, by_llm: pl.DataFrame) -> None:
+    """Make sure that every source of which something was rejected left a query.
+
+    Args:
+        rows: queries that are kept.
+        out: those that `tidy` left out.
+        by_llm: what the gates and the judge left out of an LLM's answers.
+
+    Raises:
+        UserError: one left none, or none left any; says which reason took how many.
+    """
+    lost = {str(origin): reasons(some) for (origin,), some in out.group_by("origin", maintain_order=True)}
+    if by_llm.height:
+        lost["llm"] = {**reasons(by_llm), **lost.get("llm", {})}
+    gone = {origin: why for origin, why in lost.items() if origin not in set(rows["origin"])}
+    if rows.is_empty() or gone:
+        told = "; ".join(
+            f"{origin}: " + ", ".join(f"{number} {reason}" for reason, number in why.items())
+            for origin, why in gone.items()
+        )
+        raise UserError(
+            f"generate.sources leave no query of {told or 'any source, for none made one'}: mend the source or take "
+            f"it out of generate.sources; every query that was left out is in {OUT}/rejected.parquet"
+        )
+
+
 def report(queries: pl.DataFrame, rows: pl.DataFrame, left_out: pl.DataFrame, made: Generated) -> dict[str, Any]:
     """Return the stage's figures; those under `llm.run` are of this run, all others of the tables."""
     told: dict[str, Any] = {
@@ -175,6 +202,7 @@ def main() -> None:
     write_table(left_out, OUT / "rejected.parquet", Rejected)  # first: it says why, should nothing be left
     if made.synthetic:
         check_answered(made.synthetic)
+    check_left(rows, out, by_llm)
     write_table(queries, OUT / "queries.parquet", Query)
     answers = rows.unique(list(Answerable.primary_key()), keep="first", maintain_order=True)
     write_table(answers, OUT / "answerable.parquet", Answerable)

@@ -17,13 +17,13 @@ import polars as pl
 from pydantic import Field, PositiveInt
 
 from nestling.cli import run, say
+from nestling.corpus.brought import check_left, keeping, read_set
 from nestling.corpus.cleaning import clean, one_line, words
 from nestling.corpus.duplicates import clusters, groups
 from nestling.corpus.ids import content_id
 from nestling.corpus.language import Recognised, best_language, code_of, is_certainly_not, recognise
 from nestling.corpus.passages import cut, with_title
-from nestling.corpus.recorded import Suites, read_recorded, read_sts, read_suites
-from nestling.corpus.sources import read_documents
+from nestling.corpus.recorded import Suites
 from nestling.corpus.splits import (
     DOCUMENT,
     LARGE,
@@ -38,7 +38,6 @@ from nestling.corpus.splits import (
     read_ledger,
     text_name,
 )
-from nestling.errors import UserError
 from nestling.params import StageParams
 from nestling.tables.corpus import (
     NearDuplicate,
@@ -384,28 +383,25 @@ def warn_of_a_large_group(made: Made) -> None:
 def main() -> None:
     params = PrepareParams.load()
     folder = Path("data/raw") / params.set
-    raw, unread = read_documents(folder, int(params.max_document_mb * 1_000_000))
-    documents = clean_documents(raw, params.languages)
-    ledger = read_ledger(params.ledger)
-    made, places = make_passages(documents, ledger, params)
-    pointed, unmatched = read_recorded(folder, set(raw["document_id"]))
-    recorded, unasked = clean_recorded(pointed)
-    graded, unscored = read_sts(folder)
-    pairs = make_pairs(graded, ledger, params)
-    suites = read_suites(folder, set(raw["document_id"]))
-    left_out = pl.concat([unread, made.left_out, unmatched, unasked, unscored, pairs.left_out, suites.rejected])
-    if made.kept.is_empty():
-        why = ", ".join(f"{number} {reason}" for reason, number in reasons(left_out).items())
-        raise UserError(f"{folder} leaves no passage ({why}): check shared.languages and the section prepare")
+    ledger, parts = read_ledger(params.ledger), list[pl.DataFrame]()
+    with keeping(parts, OUT / "rejected.parquet"):
+        brought = read_set(folder, int(params.max_document_mb * 1_000_000), parts)
+        documents = clean_documents(brought.documents, params.languages)
+        made, places = make_passages(documents, ledger, params)
+        recorded, unasked = clean_recorded(brought.recorded)
+        pairs = make_pairs(brought.pairs, ledger, params)
+        left_out = pl.concat([*parts, made.left_out, unasked, pairs.left_out])
+        parts[:] = [left_out]
+        check_left(folder, left_out, made.kept)
 
     write_passages(made.kept, places)
     write_table(recorded, OUT / "recorded.parquet", RecordedQuery)
     write_table(pairs.kept, OUT / "pairs.parquet", SentencePair)
     write_table(left_out.sort(pl.all()), OUT / "rejected.parquet", Rejected)
-    write_suites(suites, documents, params)
+    write_suites(brought.suites, documents, params)
     write_text(ledger_text(pl.concat([made.ledger, pairs.ledger])), params.ledger)
-    write_json(count(raw.height, made, pairs, left_out), "reports/prepare.json")
-    say(f"prepare: {raw.height} documents -> {made.kept.height} passages; left out {reasons(left_out)}")
+    write_json(count(documents.height, made, pairs, left_out), "reports/prepare.json")
+    say(f"prepare: {documents.height} documents -> {made.kept.height} passages; left out {reasons(left_out)}")
     warn_of_a_large_group(made)
 
 

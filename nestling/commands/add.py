@@ -34,7 +34,7 @@ def files(
     use: Use = False,
     replace: Replace = False,
 ) -> None:
-    """Copy documents: txt, md, html, pdf, jsonl, jsonl.gz, csv, parquet, at any depth."""
+    """Copy documents: txt, md, html, pdf, jsonl, jsonl.gz, csv, tsv, parquet, at any depth."""
     bring_files(folder, Target(set_name(name, folder.resolve().name), replace, use, licence, language))
 
 
@@ -54,13 +54,17 @@ def beir(
 
 @app.command()
 def sts(
-    tables: Annotated[list[Path], typer.Argument(metavar="FILE...", help="CSV: sentence1, sentence2, score.")],
+    tables: Annotated[list[Path], typer.Argument(metavar="FILE...", help="CSV or TSV: sentence1, sentence2, score.")],
     name: Annotated[str, typer.Option("--set", help="Set to add to, data/raw/SET.")],
     evaluate: Annotated[bool, typer.Option("--eval", help="Evaluate with these pairs, never train on them.")] = False,
+    scale: Annotated[
+        tuple[float, float] | None,
+        typer.Option(metavar="LOW HIGH", help="Lowest and highest score, if the scores do not show it."),
+    ] = None,
     replace: Replace = False,
 ) -> None:
     """Copy graded sentence pairs, to train on or to evaluate with."""
-    bring_sts(tables, Target(set_name(name, name), replace), evaluate=evaluate)
+    bring_sts(tables, Target(set_name(name, name), replace), evaluate=evaluate, scale=scale)
 
 
 @app.command()

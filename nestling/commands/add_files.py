@@ -6,12 +6,17 @@ from pathlib import Path
 
 from nestling.cli import say
 from nestling.commands.landing import PARAMS, Target, landing
-from nestling.corpus.formats import FILE_FORMATS, kind_of
+from nestling.corpus.formats import FILE_FORMATS, ROW_FORMATS, kind_of
+from nestling.corpus.rejects import ALL, Reject, counted, first_of
+from nestling.corpus.rows import MAX_ROW
+from nestling.corpus.settings import Settings
+from nestling.corpus.sources import read_rows, row_documents
 from nestling.corpus.walk import Found, walk
 from nestling.errors import UserError
 from nestling.params import read_params
 
 _SHOWN = 3  # names given for each reason
+_PLAIN = ("hidden", "outside_the_set", "too_large", "unsupported")  # reasons that say all
 
 
 def bring_files(folder: Path, target: Target) -> None:
@@ -26,6 +31,10 @@ def bring_files(folder: Path, target: Target) -> None:
     if source.is_relative_to(end) or end.is_relative_to(source):
         raise UserError(f"{folder} and {target.folder} lie one in the other: give a folder outside data/raw")
     taken, left = choose(walk(folder, folder), _largest())
+    rows = {found: _count(found) for found in taken if kind_of(found.name) in ROW_FORMATS}
+    empty = {found: rejects for found, (documents, rejects) in rows.items() if not documents}
+    taken = [found for found in taken if found not in empty]
+    left += [_emptied(found, rejects) for found, rejects in empty.items()]
     if not taken:
         raise UserError(f"{folder} has no file that can be read{_reasons(left)}: see docs/sets.md for the formats")
     with landing(target) as staging:
@@ -35,6 +44,10 @@ def bring_files(folder: Path, target: Target) -> None:
             shutil.copyfile(found.path, copy)
         counts = Counter(kind_of(found.name) for found in taken)
         say(f"took {len(taken)} files: " + ", ".join(f"{number} {kind}" for kind, number in sorted(counts.items())))
+        for found, (documents, rejects) in rows.items():
+            if documents:
+                unused = f" ({counted(rejects)}; {first_of(rejects)})" if rejects else ""
+                say(f"read {found.name}: {documents} documents, {len(rejects)} rows that cannot be used{unused}")
         if left:
             say(f"left {len(left)}{_reasons(left)}")
 
@@ -52,6 +65,23 @@ def choose(there: list[Found], largest: int | None) -> tuple[list[Found], list[F
     return taken, left
 
 
+def _count(found: Found) -> tuple[int, list[Reject]]:
+    """Return how many documents a file of rows holds, and the rows that hold none."""
+    rows = read_rows(found, kind_of(found.name), MAX_ROW)
+    documents, rejects = 0, list[Reject]()
+    for one in row_documents(rows, found.name, MAX_ROW, Settings()):
+        if not isinstance(one, Reject):
+            documents += 1
+        elif one.reason != ALL:
+            rejects.append(one)
+    return documents, rejects
+
+
+def _emptied(found: Found, rejects: list[Reject]) -> Found:
+    whole = rejects[0].reason if len(rejects) == 1 else ALL
+    return found._replace(reason=whole if rejects else "missing_text", detail=first_of(rejects) or "no rows")
+
+
 def _largest() -> int | None:
     section = read_params(PARAMS).get("prepare")
     megabytes = section.get("max_document_mb") if isinstance(section, dict) else None
@@ -61,7 +91,8 @@ def _largest() -> int | None:
 def _reasons(left: list[Found]) -> str:
     names: dict[str, list[str]] = {}
     for found in left:
-        names.setdefault(found.reason, []).append(found.name)
+        said = f": {found.detail}" if found.detail and found.reason not in _PLAIN else ""
+        names.setdefault(found.reason, []).append(found.name + said)
     parts = [
         f"{len(group)} {reason} ({', '.join(group[:_SHOWN])}{' ...' if len(group) > _SHOWN else ''})"
         for reason, group in sorted(names.items())

@@ -10,6 +10,9 @@ from typing import Any, NamedTuple, cast
 
 from nestling.cli import say
 from nestling.commands.landing import Target, landing, slug
+from nestling.corpus.delimited import folded, read_delimited
+from nestling.corpus.rejects import Reject
+from nestling.corpus.rows import MAX_ROW
 from nestling.corpus.values import id_of, text_of
 from nestling.errors import UserError
 from nestling.tables.io import replacing
@@ -44,17 +47,21 @@ def bring_hub(source: HubSource, target: Target) -> None:
     """
     _check_revision(source)
     rows = _open(source)
-    counts = {"taken": 0, "left": 0}
+    counts = {"taken": 0, "left": 0, "nameless": 0}
     with landing(target) as staging, replacing(staging / "documents" / source.file) as path:
         with path.open("w", encoding="utf-8") as stream:
             for row in islice(_read(rows, source), source.limit):
-                line = _line(row, source)
-                counts["taken" if line else "left"] += 1
-                stream.write(line)
+                values = _values(row, source)
+                counts["taken" if values else "left"] += 1
+                counts["nameless"] += bool(values) and "_id" not in values
+                stream.write(json.dumps(values, ensure_ascii=False) + "\n" if values else "")
         if not counts["taken"]:
             raise UserError(f"{source.dataset}: no row has a text in column {source.column}")
         say(f"took {counts['taken']} texts of {source.dataset} at {source.revision}")
         say(f"left {counts['left']} rows without text")
+        if source.id_column and counts["nameless"]:
+            said = f"{counts['nameless']} of the texts have no id in column {source.id_column}"
+            say(f"note: {said}: their content names them")
 
 
 def _check_revision(source: HubSource) -> None:
@@ -67,13 +74,32 @@ def _check_revision(source: HubSource) -> None:
 
 
 def _open(source: HubSource) -> Iterable[dict[str, Any]]:
-    from datasets.load import load_dataset  # here, for it is slow to import
+    from datasets.load import load_dataset_builder  # here, for it is slow to import
+    from datasets.packaged_modules.csv.csv import CsvConfig
 
     folder = Path(source.dataset)
     where = str(folder.resolve()) if folder.is_dir() else source.dataset
     with _one_sentence(source):
-        rows = load_dataset(where, source.config, split=source.split, streaming=True, revision=source.revision)
+        builder = load_dataset_builder(where, source.config, revision=source.revision)
+        is_csv, config = isinstance(builder.config, CsvConfig), cast("Any", builder.config)
+        if is_csv:
+            files = [str(file) for file in config.data_files.get(source.split, [])]
+            if files and all(Path(file).is_file() for file in files):
+                return _delimited(files, source)
+            # everything is text: 007 is no 7, and a column of ids in which one is missing no column of floats
+            config.dtype, config.keep_default_na = str, False
+        rows = builder.as_streaming_dataset(split=source.split)
         return cast("Iterable[dict[str, Any]]", rows)
+
+
+def _delimited(files: list[str], source: HubSource) -> Iterator[dict[str, Any]]:
+    """Yield the rows of CSV files on this machine, whatever their dialect; of one that is broken an empty row."""
+    wanted = {folded(name): name for name in (source.column, source.title_column, source.id_column) if name}
+    for file in files:
+        for row in read_delimited(Path(file), Path(file).name, MAX_ROW, [*wanted], [*wanted]):
+            if isinstance(row, Reject) and row.reason == "unreadable":
+                raise UserError(f"{source.dataset}: {row.item_id} has {row.detail}")
+            yield {} if isinstance(row, Reject) else {wanted[name]: value for name, value in row.values.items()}
 
 
 def _read(rows: Iterable[dict[str, Any]], source: HubSource) -> Iterator[dict[str, Any]]:
@@ -81,7 +107,7 @@ def _read(rows: Iterable[dict[str, Any]], source: HubSource) -> Iterator[dict[st
     wanted = [name for name in (source.column, source.title_column, source.id_column) if name]
     with _one_sentence(source):
         for number, row in enumerate(rows):
-            if number == 0 and (absent := [name for name in wanted if name not in row]):
+            if number == 0 and row and (absent := [name for name in wanted if name not in row]):
                 raise UserError(f"{source.dataset} has no column {', '.join(absent)}: there are {', '.join(row)}")
             yield row
 
@@ -99,11 +125,9 @@ def _one_sentence(source: HubSource) -> Iterator[None]:
         raise UserError(f"{source.dataset} cannot be read: {' '.join(str(error).split())}") from None
 
 
-def _line(row: dict[str, Any], source: HubSource) -> str:
-    """Return the row as a line of JSON, or an empty text where it has no text."""
+def _values(row: dict[str, Any], source: HubSource) -> dict[str, str]:
+    """Return the row as a document, or nothing where it has neither text nor title."""
     text = text_of(row, source.column)
     title = text_of(row, source.title_column or "")
-    name = id_of(row, source.id_column or "")
-    values = {"_id": name, "title": title, "text": text}
-    said = {key: value for key, value in values.items() if value}
-    return json.dumps(said, ensure_ascii=False) + "\n" if text else ""
+    values = {"_id": id_of(row, source.id_column or ""), "title": title, "text": text}
+    return {key: value for key, value in values.items() if value} if text or title else {}

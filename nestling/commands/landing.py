@@ -8,13 +8,13 @@ import shutil
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 
 from nestling.cli import say
-from nestling.corpus.settings import FILE, read_settings
+from nestling.corpus.settings import FILE, Scale, Settings, read_settings
 from nestling.errors import UserError
 from nestling.tables.io import write_text
 
@@ -39,6 +39,7 @@ class Target:
     use: bool = False  # make it the set that is built
     licence: str | None = None
     language: str | None = None
+    scales: dict[str, list[float]] = field(default_factory=dict)  # of files of pairs: lowest and highest score
 
     @property
     def folder(self) -> Path:
@@ -68,7 +69,7 @@ def set_name(given: str | None, otherwise: str) -> str:
 
 @contextmanager
 def landing(target: Target) -> Iterator[Path]:
-    """Yield an empty folder to build in; when the block ends well, its files move into the set.
+    """Yield an empty folder to build in; when the block ends well, its files move into the set, all or none.
 
     Raises:
         UserError: a file is already in the set with other content, and the target does not allow to replace it.
@@ -120,34 +121,75 @@ def _write_settings(target: Target, staging: Path) -> None:
     wanted = {key: value for key, value in wanted.items() if value is not None}
     said = read_settings(target.folder)
     new = {key: value for key, value in wanted.items() if getattr(said, key) != value}
-    if not new:
+    scales = _scales(target, said)
+    if not new and scales == said.sts_scale:
         return
-    if (target.folder / "documents").exists() and not target.replace:
+    if new and (target.folder / "documents").exists() and not target.replace:
         key, value = next(iter(new.items()))
         raise UserError(
             f"{target.folder / FILE} does not say `{key}: {value}`, and it speaks for what is there too: "
             "choose another set, or --replace if it holds for all"
         )
-    tree = {key: value for key, value in {**said.model_dump(), **new}.items() if value is not None}
+    whole = {**said.model_dump(), **new, "sts_scale": scales}
+    tree = {key: value for key, value in whole.items() if value is not None}
     write_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), staging / FILE)
+
+
+def _scales(target: Target, said: Settings) -> Scale | dict[str, Scale] | None:
+    """Return the scales that set.yaml shall name: those there, and those of new files."""
+    new = {name: scale for name, scale in target.scales.items() if said.scale(name) != scale}
+    if not new:
+        return said.sts_scale
+    if isinstance(said.sts_scale, list):
+        raise UserError(
+            f"{target.folder / FILE} says sts_scale: {said.sts_scale} for all files: name there the scale of each, "
+            f"such as {{{next(iter(new))}: {next(iter(new.values()))}}}"
+        )
+    return {**(said.sts_scale or {}), **new}
 
 
 def _move(target: Target, staging: Path) -> None:
     files = sorted(path.relative_to(staging) for path in staging.rglob("*") if path.is_file())
     changed = [name for name in files if not _same(staging / name, target.folder / name)]
-    clashes = [name.as_posix() for name in changed if (target.folder / name).exists()]
+    if blocked := [name for name in changed if _is_blocked(target.folder, name)]:
+        raise UserError(
+            f"{target.folder / blocked[0]} cannot be: a file and a folder have one name; nothing was changed"
+        )
+    # set.yaml is not the new files' but the set's: `_write_settings` saw to it that it says of old files what it said
+    clashes = [name.as_posix() for name in changed if (target.folder / name).exists() and name != Path(FILE)]
     if clashes and not target.replace:
         shown = ", ".join(clashes[:3]) + (" ..." if len(clashes) > 3 else "")
         raise UserError(
             f"{target.folder} already has {len(clashes)} of these files with other content ({shown}): "
             "nothing was changed; add --replace to overwrite, or choose another --set"
         )
-    if not target.folder.exists():
+    if target.folder.exists():
+        _move_in(target.folder, staging, changed)
+    else:
         staging.rename(target.folder)
-        return
-    for name in changed:
-        (target.folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (staging / name).replace(target.folder / name)
+
+
+def _move_in(folder: Path, staging: Path, names: list[Path]) -> None:
+    aside = staging / ".replaced"
+    moved: list[Path] = []
+    try:
+        for name in names:
+            (aside / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            if (folder / name).exists():
+                (folder / name).replace(aside / name)
+            moved.append(name)
+            (staging / name).replace(folder / name)
+    except BaseException:  # a full disk, missing rights, Ctrl-C: the set stays as it was
+        for name in reversed(moved):
+            (folder / name).unlink(missing_ok=True)
+            if (aside / name).exists():
+                (aside / name).replace(folder / name)
+        raise
+
+
+def _is_blocked(folder: Path, name: Path) -> bool:
+    return (folder / name).is_dir() or any((folder / parent).is_file() for parent in name.parents)
 
 
 def _same(new: Path, old: Path) -> bool:

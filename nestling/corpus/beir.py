@@ -1,4 +1,4 @@
-"""BEIR's files: queries.jsonl, and the qrels that say which document answers which query."""
+"""BEIR's folders: which files they hold, and the queries in them."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -8,11 +8,10 @@ from nestling.corpus.ids import content_id
 from nestling.corpus.rejects import Reject
 from nestling.corpus.rows import MAX_ROW, Row, read_jsonl
 from nestling.corpus.values import id_of, text_of
-from nestling.corpus.walk import judge, name_of
+from nestling.corpus.walk import judge
 from nestling.errors import UserError
 
 _DOCUMENTS = ("document_id", "document_ids")
-_COLUMNS, _TREC_COLUMNS = 3, 4
 
 
 class Query(NamedTuple):
@@ -21,14 +20,6 @@ class Query(NamedTuple):
     query_id: str
     text: str
     document_ids: tuple[str, ...]
-
-
-class Qrel(NamedTuple):
-    """A document that answers a query; relevance is 1 or more."""
-
-    query_id: str
-    document_id: str
-    relevance: int
 
 
 def one_of(folder: Path, root: Path, *names: str) -> Path | None:
@@ -80,41 +71,6 @@ def distinct_queries(queries: Iterable[Query | Reject]) -> tuple[list[Query], li
     return list(kept.values()), rejects
 
 
-def read_qrels(path: Path, root: Path) -> tuple[list[Qrel], list[Reject]]:
-    """Read BEIR's three columns (query-id, corpus-id, score) or TREC's four; a header is passed over."""
-    kept: dict[tuple[str, str], Qrel] = {}
-    rejects: list[Reject] = []
-    name = name_of(path, root)
-    for number, line in enumerate(path.read_bytes().splitlines(), 1):
-        shown = line.decode("utf-8-sig", "replace")
-        qrel = _qrel(line, f"{name}:{number}", is_first=number == 1) if line.strip() else None
-        if isinstance(qrel, Reject):
-            rejects.append(qrel._replace(text=shown))
-        elif qrel and (qrel.query_id, qrel.document_id) in kept:
-            rejects.append(
-                Reject("line", f"{name}:{number}", "duplicate_id", "a judgement that was given before", shown)
-            )
-        elif qrel:
-            kept[qrel.query_id, qrel.document_id] = qrel
-    return list(kept.values()), rejects
-
-
-def check_known(qrels: Iterable[Qrel], query_ids: set[str], document_ids: set[str], where: str, way_out: str) -> None:
-    """Make sure that qrels speak of queries and documents that are there.
-
-    Raises:
-        UserError: some do not; names three.
-    """
-    for what, known, ids in (
-        ("queries", query_ids, [qrel.query_id for qrel in qrels]),
-        ("documents", document_ids, [qrel.document_id for qrel in qrels]),
-    ):
-        unknown = [one for one in dict.fromkeys(ids) if one not in known]
-        if unknown:
-            first = ", ".join(repr(one) for one in unknown[:3])
-            raise UserError(f"{where}: the qrels name {len(unknown)} {what} that are not there ({first}): {way_out}")
-
-
 def _query(row: Row) -> Query | Reject:
     text, name = text_of(row.values, "text"), id_of(row.values, "_id", "id", "query_id")
     if not text:
@@ -126,24 +82,3 @@ def _query(row: Row) -> Query | Reject:
 
 def _several(value: object) -> list[object]:
     return value if isinstance(value, list) else [value]
-
-
-def _qrel(line: bytes, place: str, *, is_first: bool) -> Qrel | Reject | None:
-    """Return the judgement on a line, or None for the header."""
-    try:
-        text = line.decode("utf-8-sig" if is_first else "utf-8")
-    except UnicodeDecodeError as error:
-        return Reject("line", place, "invalid_utf8", error.reason)
-    fields = text.split("\t") if text.count("\t") == _COLUMNS - 1 else text.split()
-    if len(fields) == _TREC_COLUMNS:
-        fields = [fields[0], fields[2], fields[3]]
-    if len(fields) != _COLUMNS or not all(field.strip() for field in fields):
-        return Reject("line", place, "broken_row", "three columns (BEIR) or four (TREC) were expected")
-    query_id, document_id, score = (field.strip() for field in fields)
-    try:
-        relevance = int(score)
-    except ValueError:
-        return None if is_first else Reject("line", place, "broken_row", f"the score {score!r} is not a whole number")
-    if relevance <= 0:
-        return Reject("qrel", f"{query_id} {document_id}", "not_relevant", place)
-    return Qrel(query_id, document_id, min(relevance, 2**31 - 1))

@@ -12,7 +12,9 @@ import yaml
 from pypdf import PdfReader
 from pypdf.errors import DependencyError, PyPdfError
 
+from nestling.cli import say
 from nestling.corpus.content import Content, UnreadableError
+from nestling.corpus.encodings import SINGLE_BYTE, decoded
 from nestling.corpus.mail import read_message
 from nestling.corpus.office import read_docx, read_odt, read_rtf
 from nestling.corpus.web import read_html
@@ -41,7 +43,7 @@ def kind_of(name: str) -> str:
     """Return the format by the name's ending, one of FILE_FORMATS or ROW_FORMATS, or an empty text."""
     lower = name.lower()
     ending = "jsonl" if lower.endswith(".jsonl.gz") else Path(lower).suffix.removeprefix(".")
-    ending = {"htm": "html", "markdown": "md", "ods": "xlsx", "xls": "xlsx"}.get(ending, ending)
+    ending = {"htm": "html", "markdown": "md", "tsv": "csv", "ods": "xlsx", "xls": "xlsx"}.get(ending, ending)
     return ending if ending in (*FILE_FORMATS, *ROW_FORMATS) else ""
 
 
@@ -49,9 +51,12 @@ def read_text(path: Path) -> Content:
     """Read plain text.
 
     Raises:
-        UnicodeDecodeError: it is not UTF-8.
+        UnicodeDecodeError: it is not UTF-8, nor in another encoding that can be told.
     """
-    return Content("", path.read_bytes().decode("utf-8-sig"))
+    text, encoding = decoded(path.read_bytes())
+    if encoding in SINGLE_BYTE:
+        say(f"note: {path} is read as {encoding}")
+    return Content("", text)
 
 
 def read_markdown(path: Path) -> Content:

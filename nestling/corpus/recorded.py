@@ -10,21 +10,13 @@ from pathlib import Path
 
 import polars as pl
 
-from nestling.corpus.beir import (
-    Qrel,
-    Query,
-    check_known,
-    corpus_of,
-    distinct_queries,
-    one_of,
-    queries_of,
-    read_qrels,
-    read_queries,
-)
-from nestling.corpus.pairs import normalise_scores, pairs_frame, read_pairs
-from nestling.corpus.rejects import Reject, rejects_frame
+from nestling.cli import say
+from nestling.corpus.beir import Query, corpus_of, distinct_queries, one_of, queries_of, read_queries
+from nestling.corpus.pairs import ENDINGS, normalise_scores, pairs_frame, read_pairs, scale_of
+from nestling.corpus.qrels import NO_TEXT, Known, Qrel, check_known, read_qrels
+from nestling.corpus.rejects import Reject, emptied, rejects_frame
 from nestling.corpus.rows import MAX_ROW, read_jsonl
-from nestling.corpus.settings import Settings, read_settings
+from nestling.corpus.settings import FILE, Settings, read_settings
 from nestling.corpus.sources import Raw, distinct, documents_frame, row_documents
 from nestling.corpus.walk import Found, judge, name_of, walk
 from nestling.errors import UserError
@@ -32,6 +24,7 @@ from nestling.tables.corpus import RecordedQuery, SuiteQrel, SuiteQuery
 from nestling.tables.io import empty
 
 SUITE_NAME = re.compile(r"[A-Za-z0-9_-]+")
+RESERVED = "heldout"  # the set's own suites are named so: heldout.recorded, heldout.generated
 
 
 @dataclass(frozen=True)
@@ -54,58 +47,64 @@ class _Gathered:
     rejects: list[Reject] = field(default_factory=list)
 
 
-def read_recorded(folder: Path, document_ids: set[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+def read_recorded(folder: Path, documents: Known) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the set's recorded queries, a row for each document that answers one (RecordedQuery), and Rejected.
 
     Args:
         folder: data/raw/<set>.
-        document_ids: the documents of the set; pointers to others are rejected.
+        documents: those of the set; pointers to others are rejected.
     """
     path = queries_of(folder, folder)
-    queries, rejects = distinct_queries(read_queries(path, name_of(path, folder)) if path else [])
+    name = name_of(path, folder) if path else ""
+    queries, rejects = distinct_queries(read_queries(path, name) if path else [])
     judged, unjudged = _train_qrels(folder)
     rows: list[tuple[str, str, str]] = []
     for query in queries:
         pointers = query.document_ids or tuple(judged.pop(query.query_id, ()))
-        known = [document for document in pointers if document in document_ids]
+        known = [document for document in pointers if document in documents.ids]
         rows += [(query.query_id, document, query.text) for document in known]
-        rejects += _unanswered(query, pointers, document_ids)
+        rejects += _unanswered(query, pointers, documents)
     names = {query.query_id for query in queries}
-    rejects += [Reject("qrel", name, "unknown_query", "qrels/train.tsv") for name in judged if name not in names]
+    strangers = [Reject("qrel", name, "unknown_query", "qrels/train.tsv") for name in judged if name not in names]
+    whole = emptied("file", name, len(rows), [*rejects, *unjudged]) if path else []
     frame = pl.DataFrame(rows, schema=empty(RecordedQuery).schema, orient="row")
-    return frame, rejects_frame([*rejects, *unjudged])
+    return frame, rejects_frame([*rejects, *strangers, *unjudged, *whole])
 
 
 def read_sts(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the pairs of sts/*.csv as sentence1, sentence2, score (0 to 1), and Rejected."""
+    """Return the pairs of sts/*.csv as sentence1, sentence2, score (0 to 1), and Rejected.
+
+    Raises:
+        UserError: the scores of a file show no scale, or another than set.yaml says.
+    """
     settings = read_settings(folder)
     frames, rejects = [pairs_frame([])], []
     for found in walk(folder / "sts", folder):
         if found.reason == "hidden":
             continue
-        if found.reason or not found.name.lower().endswith(".csv"):
+        if found.reason or not found.name.lower().endswith(ENDINGS):
             rejects.append(_left(found, "sts/ holds CSV files"))
         else:
-            frame, left = _read_pairs(found, settings)
+            frame, left = _read_pairs(found, folder, settings)
             frames.append(frame)
             rejects += left
     return pl.concat(frames), rejects_frame(rejects)
 
 
-def read_suites(folder: Path, document_ids: set[str]) -> Suites:
+def read_suites(folder: Path, documents: Known) -> Suites:
     """Return the suites of eval/: a folder in BEIR's layout each, or a CSV file of sentence pairs.
 
     Args:
         folder: data/raw/<set>.
-        document_ids: the documents of the set, which a suite without a corpus of its own searches.
+        documents: those of the set, which a suite without a corpus of its own searches.
 
     Raises:
-        UserError: a suite has a bad name, lacks a file, or its qrels name what is not there.
+        UserError: a suite has a bad name, lacks a file, its qrels name what is not there, or its scores show no scale.
     """
     gathered, settings, seen = _Gathered(), read_settings(folder), set[str]()
     for path in sorted((folder / "eval").iterdir()) if (folder / "eval").is_dir() else []:
         found = judge(path, folder)
-        suite = path.stem if found.name.lower().endswith(".csv") else path.name
+        suite = path.stem if found.name.lower().endswith(ENDINGS) else path.name
         if found.reason == "hidden" or (path.is_dir() and not any(path.iterdir())):
             continue
         if found.reason and (path.is_symlink() or not path.is_dir()):
@@ -114,8 +113,14 @@ def read_suites(folder: Path, document_ids: set[str]) -> Suites:
             gathered.rejects.append(_left(found, "a suite is a folder or a CSV file"))
         else:
             seen.add(check_suite_name(suite, seen))
-            _read_suite(gathered, suite, found, document_ids, settings)
+            _read_suite(gathered, suite, found, documents, settings)
     return _tables(gathered)
+
+
+def suites_in(folder: Path, but: str) -> set[str]:
+    """Return the names of the suites of a set, but that of one file or folder such as eval/gold."""
+    there = [path for path in (folder / "eval").glob("[!.]*") if f"eval/{path.name}" != but]
+    return {path.stem if path.name.lower().endswith(ENDINGS) else path.name for path in there}
 
 
 def check_suite_name(suite: str, taken: set[str]) -> str:
@@ -124,6 +129,8 @@ def check_suite_name(suite: str, taken: set[str]) -> str:
     Raises:
         UserError: it cannot be one, or is taken.
     """
+    if suite.casefold().split(".")[0] == RESERVED:
+        raise UserError(f"a suite cannot be named {suite!r}: the set's own held-out suites are; choose another name")
     if not SUITE_NAME.fullmatch(suite):
         raise UserError(f"{suite!r} cannot name a suite: letters, digits, - and _ only; rename it in eval/")
     if suite in taken:
@@ -131,10 +138,16 @@ def check_suite_name(suite: str, taken: set[str]) -> str:
     return suite
 
 
-def _read_pairs(found: Found, settings: Settings) -> tuple[pl.DataFrame, list[Reject]]:
-    given, broken = read_pairs(found.path, found.name)
-    pairs, outside = normalise_scores(given, settings.sts_scale)
-    return pairs_frame(pairs), [*broken, *outside]
+def _read_pairs(found: Found, folder: Path, settings: Settings) -> tuple[pl.DataFrame, list[Reject]]:
+    given = read_pairs(found.path, found.name)
+    way_out = f"write `sts_scale: {{{found.name}: [lowest, highest]}}` into {folder / FILE}"
+    declared = settings.scale(found.name)
+    scale = scale_of(given, declared, found.name, way_out)
+    pairs, outside = normalise_scores(given.pairs, scale)
+    if pairs and not declared:
+        say(f"note: {found.name}: scores are read as {scale[0]:g} to {scale[1]:g}; sts_scale can say otherwise")
+    rejects = [*given.rejects, *outside]
+    return pairs_frame(pairs), [*rejects, *emptied("file", found.name, len(pairs), rejects)]
 
 
 def _left(found: Found, detail: str) -> Reject:
@@ -150,39 +163,43 @@ def _train_qrels(folder: Path) -> tuple[dict[str, list[str]], list[Reject]]:
     return judged, rejects
 
 
-def _unanswered(query: Query, pointers: tuple[str, ...], document_ids: set[str]) -> Iterator[Reject]:
+def _unanswered(query: Query, pointers: tuple[str, ...], documents: Known) -> Iterator[Reject]:
     if not pointers:
         yield Reject("query", query.query_id, "no_document", "nothing says which document answers it", query.text)
     for document in pointers:
-        if document not in document_ids:
+        if (left := documents.left.get(document)) and document not in documents.ids:
+            reason = "without_text" if left == NO_TEXT else "unknown_document"
+            yield Reject("query", query.query_id, reason, f"{document}: {left}", query.text)
+        elif document not in documents.ids:
             yield Reject("query", query.query_id, "unknown_document", document, query.text)
 
 
-def _read_suite(gathered: _Gathered, suite: str, found: Found, document_ids: set[str], settings: Settings) -> None:
+def _read_suite(gathered: _Gathered, suite: str, found: Found, documents: Known, settings: Settings) -> None:
     if not found.path.is_dir():
-        frame, rejects = _read_pairs(found, settings)
+        frame, rejects = _read_pairs(found, found.path.parent.parent, settings)
         gathered.pairs.append(frame.select(pl.lit(suite).alias("suite"), pl.all()))
         gathered.rejects += rejects
         return
-    root = found.path.parent.parent
-    documents = _own_documents(gathered, suite, found.path, settings)
-    qrels, queries = _judged_queries(gathered, suite, found.path)
+    known = _own_documents(gathered, suite, found.path, settings) or documents
+    qrels, queries, rejects = _judged_queries(found.path)
     way_out = f"correct eval/{suite}, or bring what is missing"
-    known = documents if documents is not None else document_ids
-    where = f"{root} suite {suite}"
-    check_known(qrels, {query.query_id for query in queries}, known, where, way_out)
+    where = f"{found.path.parent.parent} suite {suite}"
+    if qrels and queries:
+        check_known(qrels, {query.query_id for query in queries}, known, where, way_out)
     answered = {qrel.query_id for qrel in qrels}
-    gathered.qrels += [(suite, qrel) for qrel in qrels]
-    gathered.queries += [(suite, query) for query in queries if query.query_id in answered]
-    gathered.rejects += [
+    asked = [query for query in queries if query.query_id in answered]
+    rejects += [
         Reject("query", f"{suite}/{query.query_id}", "no_qrels", "no document answers it", query.text)
         for query in queries
         if query.query_id not in answered
     ]
+    gathered.qrels += [(suite, qrel) for qrel in qrels]
+    gathered.queries += [(suite, query) for query in asked]
+    gathered.rejects += [*rejects, *emptied("suite", suite, len(asked), rejects)]
 
 
-def _own_documents(gathered: _Gathered, suite: str, folder: Path, settings: Settings) -> set[str] | None:
-    """Gather the documents that the suite brings and return their ids, or None where it brings none."""
+def _own_documents(gathered: _Gathered, suite: str, folder: Path, settings: Settings) -> Known | None:
+    """Gather the documents that the suite brings and return them, or None where it brings none."""
     root = folder.parent.parent
     path = corpus_of(folder, root)
     if path is None:
@@ -191,10 +208,11 @@ def _own_documents(gathered: _Gathered, suite: str, folder: Path, settings: Sett
     documents, rejects = distinct(row_documents(read_jsonl(path, name, MAX_ROW), name, MAX_ROW, settings))
     gathered.documents += [(suite, document) for document in documents]
     gathered.rejects += rejects
-    return {document.document_id for document in documents}
+    return Known.of((document.document_id for document in documents), rejects)
 
 
-def _judged_queries(gathered: _Gathered, suite: str, folder: Path) -> tuple[list[Qrel], list[Query]]:
+def _judged_queries(folder: Path) -> tuple[list[Qrel], list[Query], list[Reject]]:
+    """Return the judgements and the queries of a suite, and what was left out, judgements first."""
     root = folder.parent.parent
     path = queries_of(folder, root)
     judgements = one_of(folder, root, "qrels/test.tsv", "qrels.tsv")
@@ -203,8 +221,7 @@ def _judged_queries(gathered: _Gathered, suite: str, folder: Path) -> tuple[list
         raise UserError(f"{folder} has no {lacking}: a suite needs queries and qrels, see docs/sets.md")
     queries, unread = distinct_queries(read_queries(path, name_of(path, root)))
     qrels, unjudged = read_qrels(judgements, root)
-    gathered.rejects += [*unread, *unjudged]
-    return qrels, queries
+    return qrels, queries, [*unjudged, *unread]
 
 
 def _tables(gathered: _Gathered) -> Suites:

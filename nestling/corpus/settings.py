@@ -1,7 +1,7 @@
 """What set.yaml says about a whole set: defaults for documents that say nothing themselves."""
 
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from nestling.errors import UserError
 
 FILE = "set.yaml"
+
+Scale = Annotated[list[float], Field(min_length=2, max_length=2)]  # lowest, highest score
 
 
 class Settings(BaseModel):
@@ -18,14 +20,19 @@ class Settings(BaseModel):
 
     licence: str | None = Field(default=None, min_length=1)
     language: str | None = Field(default=None, min_length=1)
-    sts_scale: list[float] | None = Field(default=None, min_length=2, max_length=2)  # lowest, highest score of pairs
+    sts_scale: Scale | dict[str, Scale] | None = None  # of all pairs, or by file, such as sts/mine.csv
 
     @model_validator(mode="after")
     def scale_rises(self) -> Self:
         """Refuse a scale without extent."""
-        if self.sts_scale and not self.sts_scale[0] < self.sts_scale[1]:
+        scales = self.sts_scale.values() if isinstance(self.sts_scale, dict) else [self.sts_scale or [0, 1]]
+        if not all(low < high for low, high in scales):
             raise ValueError("sts_scale must be [lowest, highest]")
         return self
+
+    def scale(self, name: str) -> list[float] | None:
+        """Return the scale of a file of pairs by its name within the set, or None where nothing is said."""
+        return self.sts_scale.get(name) if isinstance(self.sts_scale, dict) else self.sts_scale
 
 
 def read_settings(folder: Path) -> Settings:

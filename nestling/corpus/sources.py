@@ -3,7 +3,6 @@
 Texts are returned as they are; cleaning is done in nestling.corpus.cleaning.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -11,14 +10,15 @@ from typing import NamedTuple
 import polars as pl
 
 from nestling.corpus.content import UnreadableError
+from nestling.corpus.delimited import read_delimited
 from nestling.corpus.formats import FILE_FORMATS, kind_of
 from nestling.corpus.ids import content_id
 from nestling.corpus.mail import read_mailbox
-from nestling.corpus.rejects import Reject, rejects_frame
-from nestling.corpus.rows import Row, read_csv, read_jsonl, read_parquet
+from nestling.corpus.rejects import Reject, emptied, rejects_frame
+from nestling.corpus.rows import Row, read_jsonl, read_parquet
 from nestling.corpus.settings import FILE, Settings, read_settings
 from nestling.corpus.spreadsheets import read_spreadsheet
-from nestling.corpus.values import id_of, is_blank, text_of
+from nestling.corpus.values import id_of, identity, is_blank, text_of
 from nestling.corpus.walk import Found, judge, walk
 from nestling.errors import UserError
 from nestling.tables.corpus import Document
@@ -47,18 +47,17 @@ class Raw(NamedTuple):
 def read_documents(folder: Path, max_bytes: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the documents of a set (Document), in order of their files, and what was left out (Rejected).
 
+    A file of several rows of which nothing is left is among the latter (nestling.corpus.rejects.ALL).
+
     Args:
         folder: data/raw/<set>.
         max_bytes: a document with a longer text (UTF-8) is left out.
 
     Raises:
-        UserError: there is no such set, it has no document, or its set.yaml means nothing.
+        UserError: there is no such set, or its set.yaml means nothing.
     """
     check_set(folder)
-    settings = read_settings(folder)
-    kept, rejects = distinct(_documents(folder, max_bytes, settings))
-    if not kept:
-        raise UserError(_no_document(folder, rejects))
+    kept, rejects = distinct(_documents(folder, max_bytes, read_settings(folder)))
     return documents_frame(kept), rejects_frame(rejects)
 
 
@@ -80,19 +79,28 @@ def check_set(folder: Path) -> None:
 
 
 def distinct(documents: Iterable[Raw | Reject]) -> tuple[list[Raw], list[Reject]]:
-    """Return the documents, of each id the first, and the rejects among them and the repeats."""
+    """Return the documents, of each id the first, and the rejects among them and the repeats.
+
+    A file of which nothing is left, for all its ids name other texts too, is rejected as a whole besides.
+    """
     kept: dict[str, Raw] = {}
     rejects: list[Reject] = []
+    used: dict[str, int] = {}  # documents that a file brought, and those that it only repeats word for word
+    clashes: dict[str, list[Reject]] = {}
     for document in documents:
         if isinstance(document, Reject):
             rejects.append(document)
-        elif document.document_id in kept:
-            first = kept[document.document_id]
-            how = "word for word" if first.text == document.text else "with another text"
-            detail = f"{document.source} repeats {first.source} {how}"
+            continue
+        first = kept.setdefault(document.document_id, document)
+        same = first.text == document.text
+        used[document.source] = used.get(document.source, 0) + same
+        if first is not document:
+            detail = f"{document.source} repeats {first.source} {'word for word' if same else 'with another text'}"
             rejects.append(Reject("document", document.document_id, "duplicate_id", detail, document.text))
-        else:
-            kept[document.document_id] = document
+        if not same:
+            clashes.setdefault(document.source, []).append(rejects[-1])
+    for source, lost in clashes.items():
+        rejects += emptied("file", source, used[source], lost) if used[source] or len(lost) > 1 else []
     return list(kept.values()), rejects
 
 
@@ -104,9 +112,20 @@ def documents_frame(documents: Iterable[Raw]) -> pl.DataFrame:
 def row_documents(
     rows: Iterable[Row | Reject], source: str, max_bytes: int, settings: Settings
 ) -> Iterator[Raw | Reject]:
-    """Yield the document in each row; one without an id is named by its content."""
+    """Yield the document in each row; one without an id is named by its content.
+
+    At last comes the reject of the file if it has several rows and nothing is left of them.
+    """
+    kept, rejects = 0, list[Reject]()
     for row in rows:
-        yield row if isinstance(row, Reject) else _row_document(row, source, max_bytes, settings)
+        document = row if isinstance(row, Reject) else _row_document(row, source, max_bytes, settings)
+        if isinstance(document, Reject):
+            rejects.append(document)
+        else:
+            kept += 1
+        yield document
+    if kept or len(rejects) > 1:
+        yield from emptied("file", source, kept, rejects)
 
 
 def _documents(folder: Path, max_bytes: int, settings: Settings) -> Iterator[Raw | Reject]:
@@ -123,7 +142,7 @@ def _documents(folder: Path, max_bytes: int, settings: Settings) -> Iterator[Raw
         elif kind in FILE_FORMATS:
             yield _file_document(found, kind, max_bytes, settings)
         else:
-            yield from row_documents(_rows(found, kind, max_bytes), found.name, max_bytes, settings)
+            yield from row_documents(read_rows(found, kind, max_bytes), found.name, max_bytes, settings)
 
 
 def _strangers(folder: Path) -> Iterator[Reject]:
@@ -134,11 +153,12 @@ def _strangers(folder: Path) -> Iterator[Reject]:
             yield Reject("file", path.name, "unsupported", "nothing of this name belongs at the top of a set")
 
 
-def _rows(found: Found, kind: str, max_bytes: int) -> Iterator[Row | Reject]:
+def read_rows(found: Found, kind: str, max_bytes: int) -> Iterator[Row | Reject]:
+    """Yield the rows of a JSON lines, delimited or Parquet file."""
     if kind == "jsonl":
         return read_jsonl(found.path, found.name, max_bytes)
     if kind == "csv":
-        return read_csv(found.path, found.name, max_bytes, needs=["text"])
+        return read_delimited(found.path, found.name, max_bytes, COLUMNS, needs=["text"])
     if kind == "xlsx":
         return read_spreadsheet(found.path, found.name, needs=["text"])
     if kind == "mbox":
@@ -149,10 +169,12 @@ def _rows(found: Found, kind: str, max_bytes: int) -> Iterator[Row | Reject]:
 def _row_document(row: Row, source: str, max_bytes: int, settings: Settings) -> Raw | Reject:
     text, title = text_of(row.values, "text"), text_of(row.values, "title")
     name = id_of(row.values, *IDS)
+    value = row.values.get("text")
+    if not text and title and (value is None or isinstance(value, str)):
+        text, title = title, ""  # a title alone is what there is to read
     if not text:
-        value = row.values.get("text")
-        detail = "" if value is None or isinstance(value, str) else f"text is of type {type(value).__name__}"
-        return Reject("document", name or row.place, "missing_text", detail or row.place)
+        where = f"{row.place}: " if name else ""
+        return Reject("document", name or row.place, "missing_text", where + _no_text(row))
     if _is_large(text, max_bytes):
         return Reject("document", name or row.place, "too_large", f"{row.place}: more than {max_bytes} bytes", text)
     language = text_of(row.values, "language") or settings.language
@@ -160,8 +182,16 @@ def _row_document(row: Row, source: str, max_bytes: int, settings: Settings) -> 
     return Raw(name or content_id(title, text), title, text, language, licence, source)
 
 
+def _no_text(row: Row) -> str:
+    if "text" not in row.values:
+        return f"no key text; there are {', '.join(map(repr, row.values))[:100] or 'none'}"
+    value = row.values["text"]
+    empty = value is None or isinstance(value, str)
+    return "the text is empty" if empty else f"text is of type {type(value).__name__}"
+
+
 def _file_document(found: Found, kind: str, max_bytes: int, settings: Settings) -> Raw | Reject:
-    name = found.name.removeprefix("documents/")
+    name = identity(found.name.removeprefix("documents/"))
     if found.path.stat().st_size > max_bytes:
         return Reject("document", name, "too_large", f"a file of more than {max_bytes} bytes")
     try:
@@ -173,10 +203,11 @@ def _file_document(found: Found, kind: str, max_bytes: int, settings: Settings) 
     title, text, language, licence = (
         part.encode("utf-8", "replace").decode("utf-8") for part in content
     )  # a PDF may hold half characters
+    if is_blank(text) and kind == "md":
+        title, text = "", title
     if is_blank(text):
-        return Reject(
-            "document", name, "missing_text", "no text layer: recognise the text first" if kind == "pdf" else ""
-        )
+        detail = "no text layer: recognise the text first" if kind == "pdf" else "the file is empty"
+        return Reject("document", name, "missing_text", detail)
     if _is_large(text, max_bytes):
         return Reject("document", name, "too_large", f"a text of more than {max_bytes} bytes", text)
     title = title or PurePosixPath(name).stem
@@ -185,13 +216,3 @@ def _file_document(found: Found, kind: str, max_bytes: int, settings: Settings) 
 
 def _is_large(text: str, max_bytes: int) -> bool:
     return len(text) > max_bytes or len(text.encode("utf-8")) > max_bytes
-
-
-def _no_document(folder: Path, rejects: list[Reject]) -> str:
-    counts = Counter(reject.reason for reject in rejects)
-    why = ", ".join(f"{number} {reason}" for reason, number in sorted(counts.items()))
-    return (
-        f"{folder} has no document"
-        + (f" ({why})" if why else "")
-        + ": bring some with `nestling add`, see docs/sets.md"
-    )

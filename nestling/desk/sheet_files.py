@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from nestling.corpus.delimited import DELIMITERS
+from nestling.corpus.encodings import UTF_8, encoding_of
 from nestling.errors import UserError
 from nestling.tables.io import replacing
 
 RECORD_ID = "record_id"
 
-_DELIMITERS = (";", ",", "\t")
 _LONGEST = 32_000  # UTF-16 units: a cell of Excel holds 32,767
 _LOOKS_LIKE_DATA = 25  # characters: a text with a digit up to there may pass for a number or a date
 # control characters, NUL among them, end a cell or worse in some programs: their pictures stand in
@@ -139,11 +140,11 @@ def read_sheet(path: Path, headings: Mapping[str, str]) -> Sheet | None:
 
 
 def _decoded(content: bytes, path: Path) -> str:
-    """Return the text of a file in UTF-8, in UTF-16 with its mark, or else in Windows-1252, as older Excels save."""
-    utf_16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
-    for encoding in ("utf-16",) if utf_16 else ("utf-8-sig", "cp1252"):
+    """Return the text of a file, whose encoding its mark or its letters tell; else it is Windows-1252."""
+    encoding = encoding_of(io.BytesIO(content))
+    for name in (UTF_8, "cp1252") if encoding == UTF_8 else (encoding,):
         try:
-            return content.decode(encoding)
+            return content.decode(name)
         except UnicodeDecodeError:
             continue
     raise UserError(f"{path} is in an encoding that cannot be told: save it as CSV UTF-8")
@@ -156,7 +157,7 @@ def _lines(text: str) -> io.StringIO:
 def _header(text: str, path: Path, headings: Mapping[str, str]) -> tuple[str, tuple[str, ...], tuple[str, ...], int]:
     """Return the delimiter, the headings, the columns' names, and where the second row begins."""
     names = {fold(form): name for name, title in headings.items() for form in (name, title, f"{title} [{name}]")}
-    found = (_split(text, delimiter, names) for delimiter in _DELIMITERS)
+    found = (_split(text, delimiter, names) for delimiter in DELIMITERS)
     likely = [split for split in found if RECORD_ID in split[2]]
     if not likely:
         raise UserError(

@@ -3,13 +3,16 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import yaml
 
-from nestling.commands.landing import slug
+from nestling.commands.add_files import bring_files
+from nestling.commands.landing import Target, slug
 from nestling.commands.main import main
+from nestling.corpus.qrels import Known
 from nestling.corpus.recorded import read_recorded, read_sts, read_suites
 from nestling.corpus.sources import read_documents
 
@@ -179,7 +182,7 @@ def test_a_beir_dataset_becomes_documents_and_a_suite_and_nothing_to_train_on(ne
     assert tree(str(folder)) == ["documents/corpus.jsonl", "eval/squad/qrels/test.tsv", "eval/squad/queries.jsonl"]
     assert "took 3 documents; suite squad: 2 queries, 2 qrels of test" in said
     assert "left 1 queries without qrels" in said
-    ids = set(read_documents(folder, 1000)[0]["document_id"])
+    ids = Known(set(read_documents(folder, 1000)[0]["document_id"]))
     suites = read_suites(folder, ids)
     assert suites.queries.rows() == [("squad", "q0", "domanda 0?"), ("squad", "q1", "domanda 1?")]
     assert suites.qrels.rows() == [("squad", "q0", "d0", 1), ("squad", "q1", "d1", 2)]
@@ -189,7 +192,7 @@ def test_a_beir_dataset_becomes_documents_and_a_suite_and_nothing_to_train_on(ne
 def test_a_second_split_is_a_second_suite(nestling, beir):
     assert nestling("add", "beir", beir)[0] == 0
     assert nestling("add", "beir", beir, "--split", "train", "--suite", "dev")[0] == 0
-    assert read_suites(Path("data/raw/squad"), {"d0", "d1", "d2"}).queries["suite"].to_list() == [
+    assert read_suites(Path("data/raw/squad"), Known({"d0", "d1", "d2"})).queries["suite"].to_list() == [
         "dev",
         "squad",
         "squad",
@@ -289,3 +292,138 @@ def test_without_a_network_the_hub_is_one_sentence(project):
 def test_help_and_an_unknown_command_have_their_exit_codes(nestling):
     assert nestling("add", "--help")[0] == 0
     assert nestling("add", "everything")[0] == 2
+
+
+# --- what people's files hold
+
+
+def test_rows_that_cannot_be_used_are_told_and_a_file_of_which_none_can_is_left(nestling):
+    put("docs/a.csv", "ID;Text\n1;uno\n2\n3;tre\n")
+    put("docs/prezzi.csv", "voce;prezzo\npane;2\n")
+    put("docs/vuoto.jsonl", '{"testo": "uno"}\n{"testo": "due"}\n')
+    code, said = nestling("add", "files", "docs")
+    assert code == 0
+    assert tree("data/raw") == ["docs/documents/a.csv"]
+    assert "read a.csv: 2 documents, 1 rows that cannot be used (1 broken_row; a.csv:3: 1 fields, not 2)" in said
+    assert "1 all_rejected (vuoto.jsonl: vuoto.jsonl:1: no key text; there are 'testo')" in said
+    assert "1 unreadable (prezzi.csv: prezzi.csv: no column text; the header is 'voce;prezzo')" in said
+
+
+def test_a_folder_of_which_no_row_can_be_used_is_refused_with_the_reason(nestling):
+    put("docs/a.csv", "voce;prezzo\npane;2\n")
+    code, said = nestling("add", "files", "docs")
+    assert (code, "no column text; the header is 'voce;prezzo'" in said, Path("data").exists()) == (1, True, False)
+
+
+def test_pairs_are_read_in_the_dialect_that_they_are_in(nestling):
+    put("it.csv", "Sentence1;Sentence2;Score\r\nperché;sì;2,5\r\na;b;0\r\nc;d;5\r\n".encode("cp1252"))
+    put("mac.tsv", "sentence1\tsentence2\tscore\ra\tb\t0,5\r".encode("utf-16"))
+    code, said = nestling("add", "sts", "it.csv", "mac.tsv", "--set", "mine")
+    assert code == 0
+    assert "took it.csv: 3 pairs, 0 rows that cannot be used; scores go from 0 to 5, as they show" in said
+    assert "took mac.tsv: 1 pairs, 0 rows that cannot be used; scores go from 0 to 1, as they show" in said
+    assert read_sts(Path("data/raw/mine"))[0]["score"].to_list() == [0.5, 0.0, 1.0, 0.5]
+
+
+@pytest.mark.parametrize("scores", [(0, 3, 10), (0, 50, 100), (1, 3, 5), (-1, 0, 1), (0, 1, "alto")])
+@pytest.mark.parametrize("where", [[], ["--eval"]])
+def test_scores_that_show_no_scale_are_refused_until_it_is_said(nestling, scores, where):
+    put("it.csv", "sentence1,sentence2,score\n" + "".join(f"a{n},b{n},{score}\n" for n, score in enumerate(scores)))
+    code, said = nestling("add", "sts", "it.csv", "--set", "mine", *where)
+    assert (code, said.count("\n"), Path("data").exists()) == (1, 1, False)
+    assert "give --scale LOW HIGH (sts_scale in data/raw/mine/set.yaml)" in said
+    low, high = min(s for s in scores if s != "alto"), max(s for s in scores if s != "alto")
+    assert nestling("add", "sts", "it.csv", "--set", "mine", *where, "--scale", low, high)[0] == 0
+    name = "eval/it.csv" if where else "sts/it.csv"
+    assert yaml.safe_load(Path("data/raw/mine/set.yaml").read_text())["sts_scale"] == {name: [low, high]}
+    pairs = read_suites(Path("data/raw/mine"), Known(set())).pairs if where else read_sts(Path("data/raw/mine"))[0]
+    assert (pairs["score"].min(), pairs["score"].max()) == (0, 1)
+
+
+def test_a_second_file_of_pairs_has_a_scale_of_its_own(nestling):
+    put("a.csv", "sentence1,sentence2,score\na,b,0\na,c,10\n")
+    put("b.csv", "sentence1,sentence2,score\nc,d,1\nc,e,5\n")
+    assert nestling("add", "sts", "a.csv", "--set", "mine", "--scale", 0, 10)[0] == 0
+    assert nestling("add", "sts", "b.csv", "--set", "mine", "--scale", 1, 5)[0] == 0
+    assert read_sts(Path("data/raw/mine"))[0]["score"].to_list() == [0, 1, 0, 1]
+    put("data/raw/mine/set.yaml", "sts_scale: [0, 5]\n")
+    code, said = nestling("add", "sts", "b.csv", "--set", "mine", "--scale", 1, 5)
+    assert (code, "for all files" in said) == (1, True)
+
+
+@pytest.mark.parametrize("name", ["heldout", "HELDOUT", "heldout.recorded"])
+def test_a_reserved_name_of_a_suite_is_refused(nestling, beir, name):
+    put(f"{name}.csv", "sentence1,sentence2,score\na,b,1\n")
+    for arguments in (["beir", beir, "--suite", name], ["sts", f"{name}.csv", "--set", "mine", "--eval"]):
+        code, said = nestling("add", *arguments)
+        assert (code, "the set's own held-out suites" in said, Path("data").exists()) == (1, True, False)
+
+
+def test_a_name_that_another_suite_has_is_refused(nestling, beir):
+    put("gold.csv", "sentence1,sentence2,score\na,b,1\n")
+    assert nestling("add", "sts", "gold.csv", "--set", "squad", "--eval")[0] == 0
+    assert nestling("add", "sts", "gold.csv", "--set", "squad", "--eval")[0] == 0
+    code, said = nestling("add", "beir", beir, "--suite", "gold")
+    assert (code, "two suites in eval/ are named gold" in said) == (1, True)
+
+
+def test_beirs_qrels_are_read_by_their_header_and_its_document_may_be_a_title(nestling, beir):
+    put("squad/qrels/test.tsv", "votes\tscore\tcorpus-id\tquery-id\n3\t1.0\td0 \tq0\n9\t2\td1\tq1\n")
+    rows = [{"_id": "d0", "title": "Solo titolo", "text": ""}, {"_id": "d1", "text": "uno"}]
+    (beir / "corpus.jsonl.gz").unlink()
+    put("squad/corpus.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    assert nestling("add", "beir", beir)[0] == 0
+    qrels = Path("data/raw/squad/eval/squad/qrels/test.tsv").read_text()
+    assert qrels == "query-id\tcorpus-id\tscore\nq0\td0\t1\nq1\td1\t2\n"
+    put("squad/corpus.jsonl", json.dumps({"_id": "d0", "text": " "}) + "\n" + json.dumps(rows[1]))
+    code, said = nestling("add", "beir", beir, "--set", "other")
+    assert (code, "1 documents without text ('d0')" in said) == (1, True)
+
+
+def test_a_hub_datasets_ids_stay_as_they_are(nestling):
+    put("ds/train.csv", "id;title;testo\n007;T;uno\n;;due\n9;;tre\n10;Solo;\n")
+    arguments = ["ds", "--revision", "local", "--split", "train", "--column", "testo"]
+    code, said = nestling("add", "hub", *arguments, "--title-column", "title", "--id-column", "id")
+    assert (code, "took 4 texts" in said) == (0, True)
+    assert "note: 1 of the texts have no id in column id: their content names them" in said
+    lines = Path("data/raw/ds/documents/ds-train.jsonl").read_text().splitlines()
+    assert [json.loads(line).get("_id") for line in lines] == ["007", None, "9", "10"]
+
+
+def test_what_cannot_be_moved_in_leaves_the_set_as_it_was(nestling):
+    put("docs/a.txt", "uno")
+    assert nestling("add", "files", "docs", "--set", "mine")[0] == 0
+    put("docs/a.txt", "due")
+    put("docs/b/c.txt", "tre")
+    put("data/raw/mine/documents/b", "a file where a folder should be")
+    before = {path: Path("data/raw", path).read_text() for path in tree("data/raw")}
+    code, said = nestling("add", "files", "docs", "--set", "mine", "--replace")
+    assert (code, "a file and a folder have one name; nothing was changed" in said) == (1, True)
+    assert {path: Path("data/raw", path).read_text() for path in tree("data/raw")} == before
+
+
+def test_a_move_that_fails_on_the_way_is_taken_back(nestling):
+    put("docs/a.txt", "uno")
+    assert nestling("add", "files", "docs", "--set", "mine")[0] == 0
+    put("docs/a.txt", "due")
+    put("docs/z.txt", "tre")
+    before = {path: Path("data/raw", path).read_text() for path in tree("data/raw")}
+    aim = Path("data/raw/mine/documents/z.txt")
+    with landing_that_fails_at(aim), pytest.raises(OSError, match="no room"):
+        bring_files(Path("docs"), Target("mine", replace=True))
+    assert {path: Path("data/raw", path).read_text() for path in tree("data/raw")} == before
+
+
+@contextmanager
+def landing_that_fails_at(aim: Path):
+    """A disk that takes no file of this name."""
+    real = Path.replace
+
+    def replace(self, target):
+        if Path(target) == aim:
+            raise OSError("no room")
+        return real(self, target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "replace", replace)
+        yield

@@ -1,17 +1,19 @@
 import gzip
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from nestling.corpus.ids import content_id
-from nestling.corpus.pairs import Pair, normalise_scores
+from nestling.corpus.pairs import read_pairs
+from nestling.corpus.qrels import Known
 from nestling.corpus.recorded import read_recorded, read_sts, read_suites
 from nestling.errors import UserError
 from nestling.tables.corpus import RecordedQuery, Rejected, SuiteQrel, SuiteQuery
 from nestling.tables.io import check
 
-KNOWN = {"d1", "d2", "d3"}
+KNOWN = Known({"d1", "d2", "d3"}, {"blank": "missing_text", "huge": "too_large"})
 
 
 def put(folder: Path, name: str, content: str | bytes) -> None:
@@ -74,6 +76,8 @@ def test_queries_without_pointers_take_those_of_the_train_qrels(tmp_path):
     [
         ({"_id": "x", "text": "", "document_id": "d1"}, "x", "missing_text"),
         ({"_id": "x", "text": "x?", "document_id": "d9"}, "x", "unknown_document"),
+        ({"_id": "x", "text": "x?", "document_id": "blank"}, "x", "without_text"),
+        ({"_id": "x", "text": "x?", "document_id": "huge"}, "x", "unknown_document"),
         ({"_id": "x", "text": "x?"}, "x", "no_document"),
         ({"_id": "q1", "text": "x?", "document_id": "d1"}, "q1", "duplicate_id"),
     ],
@@ -90,41 +94,86 @@ def test_two_files_of_queries_are_refused(tmp_path):
         read_recorded(tmp_path, KNOWN)
 
 
+def graded(folder: Path, scores: Sequence[object], name: str = "sts/a.csv") -> None:
+    put(folder, name, "sentence1;sentence2;score\n" + "".join(f"uno {n};due {n};{s}\n" for n, s in enumerate(scores)))
+
+
 @pytest.mark.parametrize(
-    ("scores", "scale", "expected"),
+    ("scores", "said", "expected"),
     [
-        ([0, 1, 5], None, [0, 0.2, 1]),
-        ([0, 0.5, 1], None, [0, 0.5, 1]),
-        ([1, 3, 5], [1, 5], [0, 0.5, 1]),
-        ([0, 1], [0, 5], [0, 0.2]),
-        ([-1, 2, 5.5], None, [0.4]),
+        ([0, 1, 5], "", [0, 0.2, 1]),
+        ([0, 0.5, 1], "", [0, 0.5, 1]),
+        (["0,0", "2,5", "5,0"], "", [0, 0.5, 1]),
+        ([1, 3, 5], "sts_scale: [1, 5]", [0, 0.5, 1]),
+        ([0, 1], "sts_scale: [0, 5]", [0, 0.2]),
+        ([1, 3, 5], "sts_scale: {sts/b.csv: [0, 1], sts/a.csv: [1, 5]}", [0, 0.5, 1]),
+        ([*range(11)], "sts_scale: [0, 10]", [n / 10 for n in range(11)]),
+        ([*[0, 5] * 20, 55], "sts_scale: [0, 5]", [0, 1] * 20),
     ],
 )
-def test_scores_come_to_lie_between_0_and_1(scores, scale, expected):
-    pairs = [Pair("a", "b", float(score), "f:1") for score in scores]
-    kept, rejected = normalise_scores(pairs, scale)
-    assert [pair.score for pair in kept] == pytest.approx(expected)
-    assert [reject.reason for reject in rejected] == ["score_out_of_scale"] * (len(scores) - len(expected))
+def test_scores_come_to_lie_between_0_and_1(tmp_path, scores, said, expected):
+    graded(tmp_path, scores)
+    put(tmp_path, "set.yaml", said)
+    frame, rejected = read_sts(tmp_path)
+    assert frame["score"].to_list() == pytest.approx(expected)
+    assert rejected["reason"].to_list() == ["score_out_of_scale"] * (len(scores) - len(expected))
 
 
-def test_each_file_of_pairs_has_its_own_scale_and_every_broken_row_its_reason(tmp_path):
+@pytest.mark.parametrize(
+    ("scores", "said", "sentence"),
+    [
+        ([0, 2, 10], "", "from 0 to 10"),
+        ([5, 50, 100], "", "from 5 to 100"),
+        ([-1, 0, 1], "", "from -1 to 1"),
+        ([1, 3, 2, 5], "", "none of its 4 scores is below 1"),
+        ([2, 5] * 10, "", "none of its 20 scores is below 2"),
+        ([0, 4] * 10, "", "none of its 20 scores is above 4"),
+        ([0, 1, "due", 1], "", "no score exceeds 1, but 1 rows have a score that cannot be read"),
+        ([0, 1, "2;5"], "", "no score exceeds 1, but 1 rows have a score that cannot be read"),
+        ([0, 1, 3, 4], "sts_scale: [0, 1]", "2 of 4 scores are outside the scale of 0 to 1"),
+        ([0, 1, 3, 4], "sts_scale: {sts/b.csv: [0, 1]}", None),
+    ],
+)
+@pytest.mark.parametrize("name", ["sts/a.csv", "eval/a.csv"])
+def test_scores_that_show_another_scale_stop_the_build(tmp_path, scores, said, sentence, name):
+    graded(tmp_path, scores, name)
+    put(tmp_path, "set.yaml", said)
+    read = read_sts if name.startswith("sts") else lambda folder: read_suites(folder, KNOWN)
+    if sentence is None:
+        read(tmp_path)
+        return
+    with pytest.raises(UserError, match=sentence) as error:
+        read(tmp_path)
+    assert f"sts_scale: {{{name}: [lowest, highest]}}" in str(error.value)
+
+
+def test_a_scale_is_told_by_all_scores_not_by_those_of_pairs_that_are_kept(tmp_path):
+    put(tmp_path, "a.csv", "sentence1,sentence2,score\nuno,due,1\ntre,,4\n")
+    assert read_pairs(tmp_path / "a.csv", "a.csv").scores == [1, 4]
+    put(tmp_path, "sts/a.csv", "sentence1,sentence2,score\nuno,due,1\ntre,,4\n")
+    assert read_sts(tmp_path)[0]["score"].to_list() == [0.2]
+
+
+def test_every_broken_row_of_pairs_has_its_reason(tmp_path):
     put(
         tmp_path,
         "sts/a.csv",
         'sentence1,sentence2,score\nuno,"due, tre",5\nuno,,3\nuno,due,alto\nuno,due,nan\nuno,due\n',
     )
     put(tmp_path, "sts/b.csv", "score;sentence1;sentence2;genre\n0.5;quattro;cinque;news\n")
-    put(tmp_path, "sts/c.tsv", "x")
+    put(tmp_path, "sts/c.tsv", "SENTENCE1\tSentence2\tscore\nsei\tsette\t1\n")
+    put(tmp_path, "sts/c.doc", "x")
     put(tmp_path, "sts/d.csv", "a,b\n1,2\n")
     frame, rejected = read_sts(tmp_path)
-    assert frame.rows() == [("uno", "due, tre", 1.0), ("quattro", "cinque", 0.5)]
+    assert frame.rows() == [("uno", "due, tre", 1.0), ("quattro", "cinque", 0.5), ("sei", "sette", 1.0)]
     assert rejected.select("item_id", "reason").rows() == [
         ("sts/a.csv:3", "missing_text"),
         ("sts/a.csv:4", "score_not_a_number"),
         ("sts/a.csv:5", "score_not_a_number"),
         ("sts/a.csv:6", "broken_row"),
-        ("sts/c.tsv", "unsupported"),
+        ("sts/c.doc", "unsupported"),
         ("sts/d.csv", "unreadable"),
+        ("sts/d.csv", "all_rejected"),
     ]
 
 
@@ -174,7 +223,9 @@ def test_a_csv_file_is_a_suite_of_pairs(tmp_path):
     ("row", "sentence"),
     [
         ("".join(f"q{n}\td1\t1\n" for n in range(3, 8)), r"gold: the qrels name 5 queries .*'q3', 'q4', 'q5'\)"),
-        ("q1\td9\t1\n", r"gold: the qrels name 1 documents .*'d9'\): correct eval/gold"),
+        ("q1\td9\t1\n", r"gold: the qrels name 1 documents that are not there \('d9'\): correct eval/gold"),
+        ("q1\tblank\t1\n", r"gold: the qrels name 1 documents without text \('blank'\)"),
+        ("q1\thuge\t1\n", r"gold: the qrels name 1 documents that were left out \('huge': too_large\)"),
     ],
 )
 def test_qrels_that_name_what_is_not_there_are_refused(tmp_path, row, sentence):
@@ -192,6 +243,7 @@ def test_broken_and_repeated_judgements_are_rejected(tmp_path):
 def test_a_bad_name_and_a_name_taken_twice_are_refused(tmp_path):
     suite(tmp_path, HEADER + "q1\td1\t1\n", name="gold")
     put(tmp_path, "eval/gold.csv", "sentence1,sentence2,score\na,b,1\n")
+    put(tmp_path, "eval/note.txt", "x")
     with pytest.raises(UserError, match="two suites"):
         read_suites(tmp_path, KNOWN)
     suite(tmp_path, HEADER, name="best suite")
@@ -215,3 +267,68 @@ def test_a_link_out_of_the_set_is_no_suite(tmp_path):
     (folder / "eval").mkdir(parents=True)
     (folder / "eval" / "gold").symlink_to(tmp_path / "other")
     assert read_suites(folder, KNOWN).rejected["reason"].to_list() == ["outside_the_set"]
+
+
+@pytest.mark.parametrize("name", ["heldout", "HeldOut", "heldout.recorded", "heldout.csv", "Heldout.Generated.tsv"])
+def test_the_names_of_the_sets_own_suites_are_refused(tmp_path, name):
+    if name.endswith("sv"):
+        put(tmp_path, f"eval/{name}", "sentence1\tsentence2\tscore\na\tb\t1\n")
+    else:
+        suite(tmp_path, HEADER + "q1\td1\t1\n", name=name)
+    with pytest.raises(UserError, match="the set's own held-out suites"):
+        read_suites(tmp_path, KNOWN)
+
+
+def test_ids_are_compared_composed_and_without_outer_blanks(tmp_path):
+    accented, split = "citt\u00e0", "citta\u0300"
+    known = Known({accented})
+    row = {"_id": f" {split}", "text": "uno?", "document_id": f"{split} "}
+    put(tmp_path, "queries.jsonl", jsonl(row))
+    assert read_recorded(tmp_path, known)[0].rows() == [(accented, accented, "uno?")]
+    put(tmp_path, "eval/gold/queries.jsonl", jsonl({"_id": accented, "text": "uno?"}))
+    put(tmp_path, "eval/gold/qrels.tsv", f"{HEADER}{split} \t {split}\t1\n")
+    assert read_suites(tmp_path, known).qrels.rows() == [("gold", accented, accented, 1)]
+
+
+def reasons(folder: Path) -> list[tuple]:
+    rejected = read_suites(folder, KNOWN).rejected
+    return rejected.filter(rejected["reason"] == "all_rejected").select("item", "item_id", "detail").rows()
+
+
+@pytest.mark.parametrize(
+    ("qrels", "detail"),
+    [
+        (
+            HEADER + "q1\td1\t0.5\nq2\td1\t0.5\n",
+            "2 broken_row, 2 no_qrels: eval/gold/qrels/test.tsv:2: the score '0.5'",
+        ),
+        (HEADER + "q1\td1\t0\n", "2 no_qrels, 1 not_relevant: q1 d1: eval/gold/qrels/test.tsv:2"),
+        ("domanda\tdoc\tvoto\nq1\td1\t1\n", "2 no_qrels, 1 unreadable: eval/gold/qrels/test.tsv: columns cannot"),
+        ("", "2 no_qrels, 1 unreadable: eval/gold/qrels/test.tsv: columns cannot"),
+    ],
+)
+def test_a_suite_of_which_nothing_is_left_says_why(tmp_path, qrels, detail):
+    suite(tmp_path, qrels)
+    ((item, name, said),) = reasons(tmp_path)
+    assert (item, name) == ("suite", "gold")
+    assert said.startswith(detail)
+
+
+def test_a_suite_of_pairs_of_which_nothing_is_left_says_why(tmp_path):
+    put(tmp_path, "eval/it.csv", "sentence1,sentence2,score\na,b,alto\nc,d,basso\n")
+    assert reasons(tmp_path) == [("file", "eval/it.csv", "2 score_not_a_number: eval/it.csv:2: the score is 'alto'")]
+
+
+def test_a_file_of_queries_of_which_nothing_is_left_says_why(tmp_path):
+    put(tmp_path, "queries.jsonl", jsonl({"_id": "a", "text": "uno?"}, {"_id": "b", "text": "due?"}))
+    assert recorded(tmp_path)[1] == [
+        ("query", "a", "no_document"),
+        ("query", "b", "no_document"),
+        ("file", "queries.jsonl", "all_rejected"),
+    ]
+
+
+def test_a_file_of_which_most_is_left_out_is_told(tmp_path, capsys):
+    put(tmp_path, "sts/a.csv", "sentence1,sentence2,score\na,b,5\nc,d,alto\ne,f,\n")
+    read_sts(tmp_path)
+    assert "warning: sts/a.csv: 2 of 3 were left out (2 score_not_a_number)" in capsys.readouterr().err

@@ -207,9 +207,9 @@ def test_a_quote_gone_astray_swallows_no_more_than_a_few_rows_worth(folder):
 
 
 def test_csv_bytes_that_are_not_utf8_cost_their_line(folder):
-    put(folder, "documents/a.csv", b"_id,text\nb,\xff\nc,tre\n")
+    put(folder, "documents/a.csv", b"_id,text\nb,\xff\nc,tre\nd," + "è\n".encode())
     kept, rejected = read(folder)
-    assert "c" in kept
+    assert {"c", "d"} < set(kept)
     assert rejected == [("line", "documents/a.csv:2", "invalid_utf8")]
 
 
@@ -221,7 +221,8 @@ def test_a_csv_field_longer_than_pythons_limit_is_read(folder):
 @pytest.mark.parametrize(
     ("name", "content", "item", "reason"),
     [
-        ("a.txt", b"\xff\xfe", "document", "invalid_utf8"),
+        ("a.txt", b"\xff\xfe", "document", "missing_text"),
+        ("a.txt", "Zażółć gęślą jaźń".encode("cp1250"), "document", "invalid_utf8"),
         ("a.txt", b" \n", "document", "missing_text"),
         ("a.txt", b"a" * (MAX + 1), "document", "too_large"),
         ("a.pdf", pdf(""), "document", "missing_text"),
@@ -300,10 +301,85 @@ def test_a_set_that_was_not_pulled_says_so(folder):
         read_documents(folder.with_name("yours"), MAX)
 
 
-def test_a_set_without_documents_says_what_was_left_out(folder):
+def test_a_set_without_documents_has_the_reasons(folder):
     put(folder, "documents/good.txt", "")
-    with pytest.raises(UserError, match=r"no document \(1 missing_text\).*nestling add"):
-        read_documents(folder, MAX)
+    documents, rejected = read_documents(folder, MAX)
+    assert documents.is_empty()
+    assert rejected.rows() == [("document", "good.txt", "missing_text", "the file is empty", "")]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "cp1252", "mac_roman"])
+def test_a_text_is_read_in_the_encoding_that_its_letters_show(folder, encoding):
+    put(folder, "documents/good.txt", "Perché no? Così è più bello.".encode(encoding))
+    assert read(folder)[0]["good.txt"]["text"] == "Perché no? Così è più bello."
+
+
+def test_json_lines_in_utf_16_are_read(folder):
+    put(folder, "corpus.jsonl", ('{"_id": "a", "text": "perché \u2028no"}\n' * 2).encode("utf-16"))
+    kept, rejected = read(folder)
+    assert kept["a"]["text"] == "perché \u2028no"
+    assert rejected == [("document", "a", "duplicate_id")]
+
+
+def test_a_title_alone_is_a_text(folder):
+    put(folder, "corpus.jsonl", '{"_id": "a", "title": "Biblioteca", "text": ""}\n{"_id": "b", "title": "Orto"}')
+    put(folder, "documents/c.md", "# Il titolo\n\n")
+    put(folder, "documents/d.csv", "id,title,text\nd,Treno,\n")
+    kept, rejected = read(folder)
+    assert {key: (row["title"], row["text"]) for key, row in kept.items() if key != "good.txt"} == {
+        "a": ("", "Biblioteca"),
+        "b": ("", "Orto"),
+        "c.md": ("c", "Il titolo"),
+        "d": ("", "Treno"),
+    }
+    assert rejected == []
+
+
+@pytest.mark.parametrize("values", [[1.0, None, 3.0], [1.0, float("nan"), 3.0], [1, None, 3]])
+def test_ids_that_a_missing_one_turned_into_floats_are_whole_numbers(folder, values):
+    frame = pl.DataFrame({"ID": values, "Text": ["uno", "due", "tre"]}, strict=False)
+    frame.write_parquet(folder / "documents" / "a.parquet")
+    put(folder, "corpus.jsonl", '{"_id": 7.0, "text": "sette"}')
+    kept, rejected = read(folder)
+    assert list(kept) == ["7", "1", content_id("", "due"), "3", "good.txt"]
+    assert rejected == []
+
+
+def test_a_column_of_another_type_that_is_not_needed_costs_nothing(folder, capsys):
+    frame = pl.DataFrame({"id": ["a"], "text": ["uno"], "license": [["cc0"]]})
+    frame.write_parquet(folder / "documents" / "a.parquet")
+    assert read(folder)[0]["a"]["text"] == "uno"
+    assert "column license is List(String)" in capsys.readouterr().err
+
+
+def test_ids_are_compared_composed_and_without_outer_blanks(folder):
+    put(folder, "corpus.jsonl", '{"_id": "citt\\u00e0", "text": "uno"}\n{"_id": " citta\\u0300 ", "text": "uno"}')
+    put(folder, "documents/cittá.txt".replace("á", "a\u0301"), "due")
+    kept, rejected = read(folder)
+    assert {"citt\u00e0", "citt\u00e1.txt"} < set(kept)
+    assert rejected == [("document", "citt\u00e0", "duplicate_id")]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("documents/a.csv", "id,text\na\nb\n"),
+        ("documents/a.jsonl", '{"testo": "uno"}\n{"testo": "due"}'),
+        ("documents/a.jsonl", '{"_id": "x", "text": "altro"}\n{"_id": "y", "text": "altro"}'),
+    ],
+)
+def test_a_file_of_rows_of_which_nothing_is_left_is_rejected_as_a_whole(folder, name, content):
+    put(folder, "corpus.jsonl", '{"_id": "x", "text": "uno"}\n{"_id": "y", "text": "due"}')
+    put(folder, name, content)
+    rejected = read(folder)[1]
+    assert len(rejected) == 3
+    assert rejected[-1] == ("file", name, "all_rejected")
+
+
+def test_a_file_that_another_repeats_word_for_word_is_not_lost(folder):
+    for name in ("corpus.jsonl", "documents/a.jsonl"):
+        put(folder, name, '{"_id": "x", "text": "uno"}\n{"_id": "y", "text": "due"}')
+    assert [reason for *_, reason in read(folder)[1]] == ["duplicate_id"] * 2
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -332,10 +333,12 @@ def test_answers_outlive_a_run_without_the_llm() -> None:
 )
 def test_a_change_of_what_is_done_with_answers_asks_nothing(change: dict[str, Any]) -> None:
     write_inputs()
-    before = stage(FROM_LLM, judge=JUDGE)
-    after = stage(FROM_LLM, **({"judge": JUDGE} | change))
-    assert asked_in(after) == 0
-    assert after["queries"] != before["queries"]
+    stage(FROM_LLM, judge=JUDGE)
+    answers, left_out = JOURNAL.read_bytes(), Path("data/generated/rejected.parquet").read_bytes()
+    with suppress(UserError):  # some leave no query
+        assert asked_in(stage(FROM_LLM, **({"judge": JUDGE} | change))) == 0
+    assert JOURNAL.read_bytes() == answers
+    assert Path("data/generated/rejected.parquet").read_bytes() != left_out
 
 
 @pytest.mark.parametrize(
@@ -365,7 +368,7 @@ def test_a_changed_passage_is_asked_about_and_the_others_are_not() -> None:
 
 
 def test_what_left_is_told_with_its_reason_whoever_left_it_out() -> None:
-    write_inputs(("r", "gone", "chi"))
+    write_inputs(("r", "gone", "chi"), ("q", "mill", "orari"))
     queries = {"mulino": ["Che cosa apre?"], "farina": ["Di che cosa si parla in questo passaggio?"], "barca": []}
     taught(params(FROM_LLM, **ONE), **queries)
     report = stage(RECORDED, FROM_LLM, **ONE)
@@ -377,6 +380,27 @@ def test_what_left_is_told_with_its_reason_whoever_left_it_out() -> None:
     }
     assert report["rejected"] == {"no_passage": 1, "not_json": 1, "refers_to_text": 1}
     assert report["llm"]["passages_without_answer"] == 1
+
+
+@pytest.mark.parametrize(
+    ("sources", "queries", "sentence"),
+    [
+        ([RECORDED], (), "leave no query of any source, for none made one"),
+        ([RECORDED], (("r", "gone", "chi"),), "leave no query of recorded: 1 no_passage: mend"),
+        ([RECORDED, EXTRACTIVE], (("r", "gone", "chi"),), "leave no query of recorded: 1 no_passage: mend"),
+        ([FROM_LLM, EXTRACTIVE], (), "leave no query of llm: 2 not_json, 1 refers_to_text: mend"),
+    ],
+)
+def test_a_source_that_leaves_no_query_stops_here_and_says_why(sources: Any, queries: Any, sentence: str) -> None:
+    write_inputs(*queries)
+    said = {"mulino": [], "farina": ["Di che cosa si parla in questo passaggio?"], "barca": []}
+    taught(params(FROM_LLM, **ONE), **said)
+    with pytest.raises(UserError, match=f"^generate.sources {sentence}"):
+        stage(*sources, **ONE)
+    written = {path.name for path in Path("data/generated").iterdir()}
+    assert written == {"rejected.parquet"}
+    out = read_table("data/generated/rejected.parquet", Rejected)
+    assert out.height == len(queries) + 3 * (FROM_LLM in sources)
 
 
 def test_the_reports_figures_add_up() -> None:

@@ -238,13 +238,83 @@ def test_a_document_of_fifty_megabytes_is_rejected_and_the_rest_goes_on(folder):
     assert json.loads(Path("reports/prepare.json").read_text())["passages"] == {"train": 1}
 
 
-def test_a_corpus_wholly_in_another_language_says_so_and_writes_nothing(folder):
+def test_a_corpus_wholly_in_another_language_says_so_and_writes_why(folder):
     put(folder, a=ENGLISH, b=ENGLISH.replace("mill", "windmill"))
     with pytest.raises(UserError, match=r"leaves no passage \(2 wrong_language\): check shared.languages") as raised:
         main()
     assert "\n" not in str(raised.value)
-    assert not Path("data/prepared").exists()
+    assert left_out() == ["wrong_language"] * 2
     assert not Path("reports").exists()
+
+
+def left_out():
+    """The reasons of data/prepared/rejected.parquet, which is all that a refused set leaves."""
+    assert [path.name for path in Path("data/prepared").iterdir()] == ["rejected.parquet"]
+    return read_table("data/prepared/rejected.parquet", Rejected)["reason"].to_list()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence", "reason"),
+    [
+        (
+            "a.parquet",
+            b"PAR1 no more",
+            r"no document \(1 unreadable\): bring .* first documents/a.parquet: ",
+            "unreadable",
+        ),
+        ("a.csv", b"ID;Testo\n1;uno\n", r"no column text; the header is 'ID;Testo'", "unreadable"),
+        ("a.txt", "Zażółć gęślą jaźń".encode("cp1250"), r"invalid start byte at byte 2", "invalid_utf8"),
+        ("a.jsonl", b'{"Testo": "uno"}', r"a.jsonl:1: no key text; there are 'Testo'", "missing_text"),
+    ],
+)
+def test_a_set_of_which_no_file_can_be_read_says_and_keeps_the_reason(folder, name, content, sentence, reason):
+    (folder / "documents" / name).write_bytes(content)
+    with pytest.raises(UserError, match=sentence) as raised:
+        main()
+    assert "in data/prepared/rejected.parquet" in str(raised.value)
+    assert left_out() == [reason]
+
+
+def test_suites_pairs_and_queries_of_which_nothing_is_left_are_named_with_their_first_reasons(folder):
+    put(folder, a=MILL)
+    (folder / "eval/gold/qrels").mkdir(parents=True)
+    (folder / "eval/gold/queries.jsonl").write_text('{"_id": "q", "text": "quando apre"}')
+    (folder / "eval/gold/qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\nq\ta.txt\t0.5\n")
+    (folder / "eval/it.csv").write_text("sentence1,sentence2,score\na,b,alto\n")
+    (folder / "sts").mkdir()
+    (folder / "sts/it.csv").write_text("frase1,frase2,voto\na,b,1\n")
+    (folder / "queries.jsonl").write_text('{"_id": "q", "text": "quando apre"}')
+    with pytest.raises(UserError, match="nothing is left of") as raised:
+        main()
+    for said in (
+        "suite gold (1 broken_row, 1 no_qrels: eval/gold/qrels/test.tsv:2: the score '0.5' is not a whole number",
+        "file eval/it.csv (1 score_not_a_number: eval/it.csv:2: the score is 'alto')",
+        "file sts/it.csv (1 unreadable: sts/it.csv: no column sentence1",
+        "file queries.jsonl (1 no_document: q: nothing says which document answers it)",
+    ):
+        assert said in str(raised.value)
+    assert left_out().count("all_rejected") == 4
+
+
+def test_a_suite_that_names_a_document_without_text_says_so_and_keeps_the_rejects(folder):
+    put(folder, a=MILL, b="")
+    (folder / "eval/gold/qrels").mkdir(parents=True)
+    (folder / "eval/gold/queries.jsonl").write_text('{"_id": "q", "text": "quando apre"}')
+    (folder / "eval/gold/qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\nq\tb.txt\t1\n")
+    with pytest.raises(UserError, match=r"the qrels name 1 documents without text \('b.txt'\)"):
+        main()
+    assert left_out() == ["missing_text"]
+
+
+def test_a_document_with_its_title_alone_is_searched(folder):
+    rows = [{"_id": "a", "text": MILL}, {"_id": "b", "title": "Biblioteca comunale", "text": ""}]
+    (folder / "corpus.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    (folder / "eval/gold/qrels").mkdir(parents=True)
+    (folder / "eval/gold/queries.jsonl").write_text('{"_id": "q", "text": "dove sono i libri"}')
+    (folder / "eval/gold/qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\nq\tb\t1\n")
+    main()
+    texts = read_table("data/suites/documents.parquet", SuiteDocument).select("document_id", "text").rows()
+    assert texts == [("a", MILL), ("b", "Biblioteca comunale")]
 
 
 def test_an_empty_corpus_says_how_to_bring_documents(folder):

@@ -1,0 +1,199 @@
+"""Delimited text (CSV, TSV) as programs and people leave it; a broken row costs that row and no more.
+
+Any of four separators, the encodings of nestling.corpus.encodings, any line end, quoted line ends, Excel's `sep=`.
+Columns are known by the names in the header, capitals and outer blanks aside. What a row means is not known here.
+"""
+
+import csv
+import io
+import re
+import sys
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from nestling.cli import say
+from nestling.corpus.encodings import SINGLE_BYTE, UTF_8, encoding_of
+from nestling.corpus.rejects import Reject
+from nestling.corpus.rows import Row
+
+DELIMITERS = (",", ";", "\t", "|")
+ONE_COLUMN = "\x1f"  # the delimiter of a file with one column: it stands in no text
+
+_RECORD = 4  # times the limit of a line: more than that within one pair of quotes is a quote gone astray
+_SEP = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # how Excel is told the separator
+_SHOWN = 100  # characters of a header
+
+csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # the length of a record is bounded here, by `_Lines`
+
+
+def read_delimited(
+    path: Path, name: str, max_bytes: int, columns: Sequence[str], needs: Sequence[str]
+) -> Iterator[Row | Reject]:
+    """Yield the rows of a file with a header; the separator is the one by which the header holds the names.
+
+    After a row with a stray quote, which may have swallowed others, reading goes on at the line below its first.
+
+    Args:
+        path: the file.
+        name: what it is called in places and rejects.
+        max_bytes: a longer line is thrown away unread.
+        columns: names that mean something, lower case; others are passed over.
+        needs: those among them that must be there.
+    """
+    table = Table(path, name, max_bytes)
+    delimiter, header = table.header(columns)
+    if wrong := _wrong(header, columns, needs, table.first):
+        yield from table.rejects
+        yield Reject("file", name, "unreadable", wrong)
+        return
+    for place, fields, line in table.records(delimiter):
+        if fields is None:
+            yield Reject("line", place, "broken_row", "a stray quote", line)
+        elif len(fields) < len(header) or any(field.strip() for field in fields[len(header) :]):
+            yield Reject("line", place, "broken_row", f"{len(fields)} fields, not {len(header)}", line)
+        elif any(field.strip() for field in fields):  # a spreadsheet saves empty rows, too
+            yield Row(place, {key: field for key, field in zip(header, fields, strict=False) if key in columns})
+    yield from table.rejects
+
+
+def _wrong(header: list[str], columns: Sequence[str], needs: Sequence[str], first: str) -> str:
+    if absent := [column for column in needs if column not in header]:
+        return f"no column {', '.join(absent)}; the header is {first.strip()[:_SHOWN]!r}"
+    twice = [column for column in columns if header.count(column) > 1]
+    return f"column {twice[0]} stands twice in the header {first.strip()[:_SHOWN]!r}" if twice else ""
+
+
+def folded(heading: str) -> str:
+    """Return a heading as it is compared: without capitals, outer blanks and a mark of the encoding."""
+    return heading.strip().strip("\ufeff").strip().casefold()
+
+
+class Table:
+    """A file of delimited text: its first line as it stands, and its records by a delimiter.
+
+    Attributes:
+        rejects: lines that were passed over while records were read.
+    """
+
+    def __init__(self, path: Path, name: str, max_bytes: int) -> None:
+        with path.open("rb") as stream:
+            encoding = encoding_of(stream)
+        if encoding in SINGLE_BYTE:
+            say(f"note: {name} is read as {encoding}")
+        self.rejects: list[Reject] = []
+        self._lines = _Lines(path, name, max_bytes, encoding, self.rejects)
+        self._said = ""  # the delimiter that the file names
+        self.first = next((line for line in self._lines if line.strip()), "")
+        if said := _SEP.fullmatch(self.first.strip(" \r\n\ufeff")):
+            self._said = said[1]
+            self._lines.begin_record()
+            self.first = next((line for line in self._lines if line.strip()), "")
+        self._lines.put_back(but=len(self._lines.taken) - 1)
+
+    @property
+    def delimiters(self) -> tuple[str, ...]:
+        """The delimiters that the file may have."""
+        return (self._said,) if self._said else DELIMITERS
+
+    def header(self, columns: Sequence[str]) -> tuple[str, list[str]]:
+        """Read the header; return the delimiter by which it has most of `columns`, and its names, folded."""
+        found = {delimiter: self._first_record(delimiter) for delimiter in self.delimiters}
+        best = max(found, key=lambda delimiter: (len(set(columns) & {*found[delimiter]}), len(found[delimiter])))
+        delimiter = best if len(found[best]) > 1 else ONE_COLUMN
+        next(self.records(delimiter), None)
+        while found[best][-1:] == [""]:
+            found[best].pop()
+        return delimiter, found[best]
+
+    def _first_record(self, delimiter: str) -> list[str]:
+        _, fields, _ = next(self.records(delimiter), ("", None, ""))
+        self._lines.put_back(but=0)
+        return [folded(field) for field in fields or []]
+
+    def records(self, delimiter: str) -> Iterator[tuple[str, list[str] | None, str]]:
+        """Yield place, fields (None where the quotes do not match) and first line of each record."""
+        reader = csv.reader(self._lines, delimiter=delimiter, strict=True, skipinitialspace=True)
+        while True:
+            self._lines.begin_record()
+            try:
+                fields = next(reader)
+            except StopIteration:
+                return
+            except csv.Error:
+                yield self._lines.place, None, self._lines.taken[0][1]
+                self._lines.put_back(but=1)
+                continue
+            if fields:
+                yield self._lines.place, fields, self._lines.taken[0][1]
+
+
+class _Lines:
+    """The decoded lines of a file, which can be put back; one record gets few of them at most."""
+
+    def __init__(self, path: Path, name: str, max_bytes: int, encoding: str, rejects: list[Reject]) -> None:
+        self.taken: list[tuple[int, str]] = []
+        self._name, self._max, self._rejects = name, max_bytes, rejects
+        # where a file is UTF-8, bytes that are not become half characters, by which `_read` knows them
+        errors = "surrogateescape" if encoding == UTF_8 else "replace"
+        self._source = enumerate(self._all(path, encoding, errors), 1)
+        self._again: deque[tuple[int, str]] = deque()
+        self._length = 0
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        if self._length > _RECORD * self._max:
+            raise StopIteration
+        number, line = self._again.popleft() if self._again else self._read()
+        self.taken.append((number, line))
+        self._length += len(line)
+        return line
+
+    @property
+    def place(self) -> str:
+        """Where the record that is being read begins."""
+        return f"{self._name}:{self.taken[0][0]}"
+
+    def begin_record(self) -> None:
+        """Forget the lines of the record before."""
+        self.taken, self._length = [], 0
+
+    def put_back(self, but: int) -> None:
+        """Return all lines of this record but its first few, so that they are read again."""
+        self._again.extendleft(reversed(self.taken[but:]))
+
+    def _read(self) -> tuple[int, str]:
+        for number, line in self._source:
+            if len(line.rstrip("\r\n")) > self._max:
+                self._reject(number, "too_large", f"longer than {self._max} bytes", line)
+            elif line.isascii() or _is_text(line):
+                return number, line
+            else:
+                detail = "not UTF-8, nor an encoding that can be told: save the file as UTF-8"
+                self._reject(number, "invalid_utf8", detail, line)
+        raise StopIteration
+
+    def _reject(self, number: int, reason: str, detail: str, line: str) -> None:
+        shown = line[:1000].encode("utf-8", "replace").decode("utf-8")
+        self._rejects.append(Reject("line", f"{self._name}:{number}", reason, detail, shown))
+
+    def _all(self, path: Path, encoding: str, errors: str) -> Iterator[str]:
+        """Yield the lines without NULs; of one that is too long no more than shows it."""
+        with path.open("rb") as stream, io.TextIOWrapper(stream, encoding, errors, newline="") as text:
+            while line := text.readline(self._max + 1):
+                if len(line) > self._max and not line.endswith(("\n", "\r")):
+                    while (more := text.readline(1_000_000)) and not more.endswith(("\n", "\r")):
+                        pass
+                    yield line
+                else:
+                    yield line.replace("\0", "")
+
+
+def _is_text(line: str) -> bool:
+    try:
+        line.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,165 @@
+"""Judgements of relevance (qrels): which documents answer a query, as BEIR and TREC write it down."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
+
+from nestling.corpus.delimited import ONE_COLUMN, Table
+from nestling.corpus.rejects import Reject
+from nestling.corpus.rows import MAX_ROW, Row
+from nestling.corpus.values import identity, number_of
+from nestling.corpus.walk import name_of
+from nestling.errors import UserError
+
+NO_TEXT = "missing_text"  # the reason of a document that is there and says nothing
+
+# what headers of qrels call their columns, folded and without the marks between words
+_NAMES = {
+    "query": ("queryid", "qid", "query", "topic", "topicid"),
+    "document": ("corpusid", "docid", "documentid", "did", "docno", "document", "passageid", "pid"),
+    "score": ("score", "relevance", "rel", "relevant", "grade", "label", "judgment", "judgement"),
+}
+_BEIR, _TREC = ("query", "document", "score"), ("query", "iteration", "document", "score")
+_MARKS = re.compile(r"[\W_]")
+_HIGHEST = 2**31 - 1  # grade that the table takes
+
+
+class Qrel(NamedTuple):
+    """A document that answers a query; relevance is 1 or more."""
+
+    query_id: str
+    document_id: str
+    relevance: int
+
+
+class Known(NamedTuple):
+    """The documents that a query may point to."""
+
+    ids: set[str]
+    left: Mapping[str, str] = MappingProxyType({})  # documents that were left out -> the reason
+
+    @classmethod
+    def of(cls, ids: Iterable[str], rejects: Iterable[Reject]) -> "Known":
+        """Return which documents are there, and which of the rejects are documents."""
+        return cls(set(ids), {reject.item_id: reject.reason for reject in rejects if reject.item == "document"})
+
+
+def read_qrels(path: Path, root: Path) -> tuple[list[Qrel], list[Reject]]:
+    """Read judgements: the columns that a header names, else BEIR's three or TREC's four.
+
+    A file whose columns cannot be told is left out whole.
+    """
+    kept: dict[tuple[str, str], Qrel] = {}
+    rejects: list[Reject] = []
+    name = name_of(path, root)
+    for row in _judgements(path, name):
+        if isinstance(row, Reject):
+            rejects.append(row)
+        elif isinstance(qrel := _qrel(row), Reject):
+            rejects.append(qrel)
+        elif kept.setdefault(qrel[:2], qrel) is not qrel:
+            shown = " ".join(map(str, qrel))
+            rejects.append(Reject("line", row.place, "duplicate_id", "a judgement that was given before", shown))
+    return list(kept.values()), rejects
+
+
+def check_known(qrels: Iterable[Qrel], query_ids: set[str], documents: Known, where: str, way_out: str) -> None:
+    """Make sure that qrels speak of queries and documents that are there.
+
+    Raises:
+        UserError: some do not; names three, and says which documents are there without a text to find.
+    """
+    queries = [repr(one) for one in dict.fromkeys(qrel.query_id for qrel in qrels) if one not in query_ids]
+    unknown = [one for one in dict.fromkeys(qrel.document_id for qrel in qrels) if one not in documents.ids]
+    absent = [repr(one) for one in unknown if one not in documents.left]
+    blank = [repr(one) for one in unknown if documents.left.get(one) == NO_TEXT]
+    left = [f"{one!r}: {documents.left[one]}" for one in unknown if documents.left.get(one, NO_TEXT) != NO_TEXT]
+    for ids, what in (
+        (queries, "queries that are not there"),
+        (absent, "documents that are not there"),
+        (blank, "documents without text"),
+        (left, "documents that were left out"),
+    ):
+        if ids:
+            raise UserError(f"{where}: the qrels name {len(ids)} {what} ({', '.join(ids[:3])}): {way_out}")
+
+
+def _qrel(row: Row) -> Qrel | Reject:
+    query_id, document_id, score = (identity(str(row.values[key])) for key in _BEIR)
+    grade, shown = number_of(score), f"{query_id} {document_id} {score}"
+    if not query_id or not document_id:
+        return Reject("line", row.place, "broken_row", "an id is empty", shown)
+    if grade is None or not grade.is_integer():
+        return Reject("line", row.place, "broken_row", f"the score {score!r} is not a whole number", shown)
+    if grade <= 0:
+        return Reject("qrel", f"{query_id} {document_id}", "not_relevant", row.place)
+    return Qrel(query_id, document_id, int(min(grade, _HIGHEST)))
+
+
+def _judgements(path: Path, name: str) -> Iterator[Row | Reject]:
+    """Yield the rows of a file of qrels, with the values query, document and score."""
+    table = Table(path, name, MAX_ROW)
+    delimiter = _delimiter(table)
+    records = [
+        (place, _fields(fields, line, delimiter), line)
+        for place, fields, line in table.records(delimiter or ONE_COLUMN)
+    ]
+    places = _places([fields for _, fields, _ in records])
+    if isinstance(places, str):
+        yield Reject("file", name, "unreadable", places)
+        records, places = [], {}
+    for place, fields, line in records[bool(records) and _header(records[0][1]) is not None :]:
+        if max(places.values()) < len(fields) <= len(records[0][1]):
+            yield Row(place, {key: fields[column] for key, column in places.items()})
+        else:
+            yield Reject("line", place, "broken_row", f"{len(fields)} columns, not {len(records[0][1])}", line)
+    yield from table.rejects
+
+
+def _delimiter(table: Table) -> str:
+    """Return what stands between columns, or an empty text for blanks."""
+    line = table.first.strip("\r\n")
+    ways = {delimiter: line.split(delimiter or None) for delimiter in ("\t", ";", ",", "|", "")}
+    named = [delimiter for delimiter, fields in ways.items() if _header(fields) is not None]
+    whole = [
+        delimiter
+        for delimiter, fields in ways.items()
+        if len(fields) in (len(_BEIR), len(_TREC)) and number_of(fields[-1].strip('"')) is not None
+    ]
+    return [*named, *whole, ""][0]
+
+
+def _fields(fields: list[str] | None, line: str, delimiter: str) -> list[str]:
+    """Return the fields of a record; none where the quotes do not match, and by blanks where nothing else parts it."""
+    if fields is None:
+        return []
+    if not delimiter or len(fields) == 1:
+        return line.split()
+    while fields[-1:] == [""]:
+        fields.pop()
+    return [field.strip() for field in fields]
+
+
+def _header(fields: Sequence[str]) -> dict[str, int] | None:
+    """Return where a header has the query, the document and the score, or None if it is none."""
+    folded = [_MARKS.sub("", field.casefold()) for field in fields]
+    found = {
+        key: next((folded.index(name) for name in names if folded.count(name) == 1), None)
+        for key, names in _NAMES.items()
+    }
+    named = {key: column for key, column in found.items() if column is not None}
+    return named if {"query", "document"} <= set(named) else None
+
+
+def _places(rows: Sequence[list[str]]) -> dict[str, int] | str:
+    """Return in which columns query, document and score stand, or why that cannot be told."""
+    first = rows[0] if rows else []
+    if (named := _header(first)) is not None:
+        return named if "score" in named else f"the header {' '.join(first)!r} names no score"
+    if len(first) == len(_BEIR) and number_of(first[-1]) is not None:
+        return {key: column for column, key in enumerate(_BEIR)}
+    if len(first) == len(_TREC) and len({row[1] for row in rows if len(row) == len(_TREC)}) == 1:
+        return {"query": 0, "document": 2, "score": 3}  # between them TREC has the same 0 in every row
+    return f"columns cannot be told from {' '.join(first)[:100]!r}: put query-id, corpus-id, score on top"

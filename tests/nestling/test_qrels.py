@@ -1,0 +1,61 @@
+import pytest
+
+from nestling.corpus.qrels import read_qrels
+
+HEADER = "query-id\tcorpus-id\tscore\n"
+
+
+def read(folder, content):
+    (folder / "test.tsv").write_bytes(content if isinstance(content, bytes) else content.encode())
+    qrels, rejects = read_qrels(folder / "test.tsv", folder)
+    return [tuple(qrel) for qrel in qrels], [(reject.item_id, reject.reason) for reject in rejects]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        HEADER + "q1\td1\t2\n",
+        "query-id\tcorpus-id\tscore\tvotes\nq1\td1\t2\t9\n",
+        "votes\tscore\tcorpus-id\tquery-id\n9\t2\td1\tq1\n",
+        "corpus-id\tquery-id\tscore\nd1\tq1\t2\n",
+        "query_id,iteration,doc_id,relevance\nq1,0,d1,2\n",
+        "qid\tquery\tdocid\tlabel\nq1\tche ore sono\td1\t2\n",
+        "Query-ID; Corpus-ID; Score\nq1; d1; 2\n",
+        '"query-id"\t"corpus-id"\t"score"\n"q1"\t"d1"\t"2"\n',
+        "q1\td1\t2\n",
+        "q1 0 d1 2\n",
+        "q1\t0\td1\t2\n",
+        "q1 Q0 d1 2\nq2 Q0 d2 0\n",
+        HEADER + "q1\td1\t2.0\n",
+        HEADER + " q1 \t d1 \t 2,0 \r\n",
+        (HEADER + "q1\td1\t2\n").replace("\n", "\r"),
+        (HEADER + "q1\td1\t2\n").encode("utf-16"),
+        ("\ufeff" + HEADER + "q1\td1\t2\n").encode(),
+    ],
+)
+def test_columns_are_those_that_the_header_names_else_beirs_or_trecs(tmp_path, content):
+    qrels, rejects = read(tmp_path, content)
+    assert qrels == [("q1", "d1", 2)]
+    assert [reason for _, reason in rejects] == ["not_relevant"] * ("q2" in str(content))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "domanda\tdocumento\tvoto\nq1\td1\t2\n",
+        "query-id\tcorpus-id\nq1\td1\n",
+        "q1\td1\t2\t3\nq2\td2\t2\t3\n",  # neither BEIR's three columns nor TREC's four
+        "q1\td1\n",
+        "",
+    ],
+)
+def test_columns_that_cannot_be_told_are_not_guessed(tmp_path, content):
+    assert read(tmp_path, content) == ([], [("test.tsv", "unreadable")])
+
+
+@pytest.mark.parametrize("row", ["q2\td2\t2,5", "q2\td2\thigh", "q2\t\t1", "q2\td2", "q2\td2\t1\t1", '"q2\td2\t1'])
+def test_a_broken_judgement_costs_that_row(tmp_path, row):
+    assert read(tmp_path, f"{HEADER}q1\td1\t1\n{row}\nq3\td3\t1\n") == (
+        [("q1", "d1", 1), ("q3", "d3", 1)],
+        [("test.tsv:3", "broken_row")],
+    )
