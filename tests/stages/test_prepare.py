@@ -439,13 +439,13 @@ def test_the_owners_word_on_the_language_outweighs_the_detector():
     made = params(min_letters=0.1)
     for said, kept in ((None, 0), ("it", 1), ("it-IT", 1), ("de", 0)):
         given = documents(technical, languages=[said])
-        passages, out, _ = make_passages(clean_documents(given, ["it"]), made)
-        assert passages.height == kept, said
-        assert kept or out["reason"].to_list() == ["wrong_language"]
+        found, _ = make_passages(clean_documents(given, ["it"]), NOTHING, made)
+        assert found.kept.height == kept, said
+        assert kept or found.left_out["reason"].to_list() == ["wrong_language"]
 
 
 def test_a_reject_says_what_its_text_was_taken_for():
     longer = f"{ENGLISH} On Sundays it stays closed, and nobody answers the telephone."
     given = documents(ENGLISH, longer, MILL, languages=[None, "it", "de"])
-    _, out, _ = make_passages(clean_documents(given, ["it"]), params())
-    assert out["detail"].to_list() == ["taken for en (1.00)", "taken for en (1.00), declared it", "declared de"]
+    found, _ = make_passages(clean_documents(given, ["it"]), NOTHING, params())
+    assert found.left_out["detail"].to_list() == ["taken for en (1.00)", "taken for en (1.00), declared it", "declared de"]
