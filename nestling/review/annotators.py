@@ -27,7 +27,7 @@ class Reading:
 
 # The answers of two people do not say whether what they tie on are false alarms or oversights, and few answers of
 # three hardly do. So all is read both ways, and an interval reaches from one to the other: benchmarks/audit.py.
-READINGS = (Reading(sees=(12.0, 1.0), passes=(4.0, 1.0)), Reading(sees=(2.0, 1.0), passes=(40.0, 1.0)))
+READINGS = (Reading(sees=(12.0, 1.0), passes=(4.0, 1.0)), Reading(sees=(2.0, 1.0), passes=(60.0, 1.0)))
 _PREVALENCE = 0.5  # Jeffreys
 CHAINS, BURN, KEPT, APART = 50, 100, 4, 15  # independent chains, steps before the first draw, draws of each, between
 _EDGE = 1e-9

@@ -66,7 +66,8 @@ class Rate:
     """The share of mined negatives that answer their query.
 
     Attributes:
-        rate: in [0, 1], for the strata that have answers; None where no negative was judged.
+        rate: in [0, 1], for the strata that have answers; None where no negative was judged. Of two readings the mean,
+            the surer counting more.
         low: lower end of the 95% interval; None where the rate is.
         high: upper end of it, likewise.
         judged_queries: audited queries with an answer.
@@ -171,8 +172,19 @@ def _rate(judged: Judged, counted: np.ndarray, population: Mapping[str, int]) ->
     rates, sizes = [sample.rate for sample in samples], [effective_size(sample) for sample in samples]
     ends = [interval(rate, size) for rate, size in zip(rates, sizes, strict=True)]
     low, high = min(low for low, _ in ends), max(high for _, high in ends)
-    rate, size = np.concatenate(rates), np.concatenate(sizes)
-    return Rate(float(rate.mean()), low, high, *told, _worth(rate, size), strata, silent)
+    worth = _worth(np.concatenate(rates), np.concatenate(sizes))
+    return Rate(_between(rates, sizes), low, high, *told, worth, strata, silent)
+
+
+def _between(rates: list[np.ndarray], sizes: list[np.ndarray]) -> float:
+    """Return the mean of the readings' rates, each weighed by how sure it is."""
+    means = np.array([rate.mean() for rate in rates])
+    if len(rates) == 1 or not np.isfinite(sizes[0]).all():
+        return float(means.mean())
+    smoothed = [(rate * size + _JEFFREYS) / (size + 1) for rate, size in zip(rates, sizes, strict=True)]
+    within = [(rate * (1 - rate) / (size + 1)).mean() for rate, size in zip(smoothed, sizes, strict=True)]
+    spread = np.array(within) + np.array([rate.var() for rate in rates])
+    return float((means / spread).sum() / (1 / spread).sum())
 
 
 def _sample(rows: pl.DataFrame, labels: np.ndarray, strata: tuple[StratumCount, ...]) -> Sample:
