@@ -8,6 +8,8 @@ the digest of messages and seed, for each answer that was sent to its last byte.
 import argparse
 import hashlib
 import json
+import random
+import re
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -200,6 +202,20 @@ class Talk(BaseHTTPRequestHandler):
     def do_honest(self, body: dict[str, Any], _: str) -> None:
         self.send(200, self.truth(body))
         self.server.sent(body)
+
+    def do_judge(self, body: dict[str, Any], _: str) -> None:
+        """Grade a query that names the village of its passage with 4, any other with 0."""
+        names = re.findall(r"Villa\w+", body["messages"][-1]["content"])
+        self.do_grade(body, "4" if len(set(names)) == 1 else "0")
+
+    def do_grade(self, body: dict[str, Any], grade: str) -> None:
+        """Give one grade on all criteria."""
+        names = body["response_format"]["json_schema"]["schema"]["required"]
+        self.send(200, self.truth(body, content=json.dumps(dict.fromkeys(names, int(grade)))))
+
+    def do_dice(self, body: dict[str, Any], _: str) -> None:
+        """Give grades that have nothing to do with what is asked."""
+        self.do_grade(body, str(random.Random(body["seed"]).randint(1, 4)))
 
     def do_late(self, body: dict[str, Any], seconds: str) -> None:
         self.server.closing.wait(float(seconds))

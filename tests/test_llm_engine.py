@@ -58,7 +58,7 @@ def texts() -> list[str]:
     return [json.loads(line)["text"] for file in files for line in file.read_text(encoding="utf-8").splitlines()]
 
 
-def lay_out(folder: Path, passages: list[str], backend: dict, model: dict) -> None:
+def lay_out(folder: Path, passages: list[str], backend: dict, model: dict, language: str = "it") -> None:
     """Write what the stage reads."""
     rows = pl.DataFrame({"text": passages}).with_columns(
         passage_id=pl.Series([content_id(text) for text in passages]),
@@ -66,7 +66,7 @@ def lay_out(folder: Path, passages: list[str], backend: dict, model: dict) -> No
         title=pl.lit(""),
         start=0,
         end=9,
-        language=pl.lit("it"),
+        language=pl.lit(language),
         licence=None,
         group_id=pl.lit("g"),
         split=pl.lit("train"),

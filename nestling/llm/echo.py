@@ -8,6 +8,8 @@ from typing import Any, Literal
 from nestling.llm.backend import ChatAnswer, ChatRequest
 from nestling.params import Strict
 
+_LAST = 4  # words of the message that a grade goes by
+
 
 class EchoParams(Strict):
     """No model at all."""
@@ -16,7 +18,11 @@ class EchoParams(Strict):
 
 
 class EchoBackend:
-    """Says the words of the last message again, in another order and in the shape that the schema asks for."""
+    """Says the words of the last message again, in another order and in the shape that the schema asks for.
+
+    Its grades are high where the end of the message repeats what stands before it, as a query does that was cut out
+    of its passage.
+    """
 
     def answer(self, requests: Iterable[ChatRequest]) -> Iterator[ChatAnswer]:
         """Yield one answer a request, in their order."""
@@ -36,6 +42,13 @@ def _filled(schema: dict[str, Any], said: list[str], chance: random.Random) -> A
     if schema["type"] == "array":
         return [_filled(schema["items"], said, chance) for _ in range(schema["minItems"])]
     if schema["type"] == "integer":
-        return chance.randint(schema["minimum"], schema["maximum"])
+        return _graded(schema["minimum"], schema["maximum"], said, chance)
     words = chance.sample(said, min(len(said), 6))
     return " ".join(words)[: schema["maxLength"]] or "?"
+
+
+def _graded(least: int, most: int, said: list[str], chance: random.Random) -> int:
+    """Return a grade: the share of the last words that stand further up, too, and some noise."""
+    last, before = said[-_LAST:], set(said[:-_LAST])
+    share = sum(word in before for word in last) / max(1, len(last))
+    return max(least, round(share * most) - chance.randint(0, 2))

@@ -27,6 +27,7 @@ from nestling.queries.judging import (
     grade_queries,
     shortest_grading,
 )
+from nestling.queries.self_test import FEWEST, SelfTest, check_judge, drawn, measured
 from nestling.queries.templates import load_template
 from nestling.queries.writing import WritingParams, shortest_asking, write_queries
 from nestling.tables.corpus import Rejected
@@ -171,7 +172,7 @@ def _settled(text: str) -> str:
 
 
 def _judge(llm: Llm, rows: pl.DataFrame, passages: pl.DataFrame, params: JudgeParams, seed: int) -> _Verdict:
-    graded, replies = grade_queries(llm, rows, passages, params, seed)
+    test, graded, costs = _graded(llm, rows, passages, params, seed)
     score = pl.col("judge_score")
     kept, below = sieve(graded, {"not_judged": score.is_not_null(), "judge": score >= params.threshold})
     judged = graded.filter(score.is_not_null()).with_columns(judge=pl.lit(llm.model.identity))
@@ -182,9 +183,29 @@ def _judge(llm: Llm, rows: pl.DataFrame, passages: pl.DataFrame, params: JudgePa
         "below": judged.height - kept.height,
         "not_judged": graded.height - judged.height,
         "mean_score": round(judged["judge_score"].mean() or 0.0, 4),  # type: ignore[arg-type]
-        **_cost(replies),
+        "self_test": test.report(),
+        **costs,
     }
     return _Verdict(kept, _rejected(below), judged.select(empty(Judged).columns), llm.used, report)
+
+
+def _graded(
+    llm: Llm, rows: pl.DataFrame, passages: pl.DataFrame, params: JudgeParams, seed: int
+) -> tuple[SelfTest, pl.DataFrame, dict[str, int]]:
+    """Return the self-test, the graded rows in their order and what it cost; nothing is asked twice."""
+    placed = rows.with_row_index("place")
+    own, swapped = drawn(placed, passages, seed)
+    if own.height < FEWEST:
+        say(f"llm: with {own.height} queries nothing can be told of the judge; {FEWEST} are needed")
+        own, swapped = own.clear(), swapped.clear()
+    of_own, by_own = grade_queries(llm, own, passages, params, seed)
+    of_swapped, by_swapped = grade_queries(llm, swapped, passages, params, seed)
+    test = measured(of_own, of_swapped, seed)
+    check_judge(test, llm.model.name)
+    of_rest, by_rest = grade_queries(llm, placed.join(own, on="place", how="anti"), passages, params, seed)
+    costs = [_cost(replies) for replies in (by_own, by_swapped, by_rest)]
+    total = {name: sum(cost[name] for cost in costs) for name in costs[0]}
+    return test, pl.concat([of_own, of_rest]).sort("place").drop("place"), total
 
 
 def _rejected(rows: pl.DataFrame) -> pl.DataFrame:
