@@ -448,4 +448,8 @@ def test_a_reject_says_what_its_text_was_taken_for():
     longer = f"{ENGLISH} On Sundays it stays closed, and nobody answers the telephone."
     given = documents(ENGLISH, longer, MILL, languages=[None, "it", "de"])
     found, _ = make_passages(clean_documents(given, ["it"]), NOTHING, params())
-    assert found.left_out["detail"].to_list() == ["taken for en (1.00)", "taken for en (1.00), declared it", "declared de"]
+    assert found.left_out["detail"].to_list() == [
+        "taken for en (1.00)",
+        "taken for en (1.00), declared it",
+        "declared de",
+    ]
