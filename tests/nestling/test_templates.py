@@ -228,10 +228,13 @@ def test_examples_keep_the_rules_that_they_show(language):
 
 
 @EVERY_LANGUAGE
-def test_the_judge_sees_good_unanswerable_vague_and_foreign_queries(language):
-    good, unanswerable, vague, foreign = (example.grades for example in load_template(language).judge.examples)
+def test_the_judge_sees_good_unanswerable_vague_foreign_and_broken_queries_and_one_in_between(language):
+    good, unanswerable, vague, foreign, broken, between = (
+        example.grades for example in load_template(language).judge.examples
+    )
     assert good == Grades(answerable=4, specific=4, fluent=4, language=4)
-    assert unanswerable.answerable == vague.specific == foreign.language == 0
+    assert unanswerable.answerable == vague.specific == foreign.language == broken.fluent == 0
+    assert all(0 < grade < 4 for grade in vars(between).values())
 
 
 @EVERY_LANGUAGE
@@ -304,7 +307,7 @@ def test_a_summary_comes_first_and_only_when_it_is_asked_for(language):
 
 def test_the_judge_answers_with_the_four_criteria():
     answers = [json.loads(content) for role, content in Grader(load_template("pt")).shared if role == "assistant"]
-    assert [tuple(answer) for answer in answers] == [CRITERIA] * 4
+    assert [tuple(answer) for answer in answers] == [CRITERIA] * 6
     assert tuple(PerKind.model_fields) == KINDS
 
 
