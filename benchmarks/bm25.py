@@ -1,6 +1,6 @@
 """Print what BM25 has on evaluation sets with and without stemming, how many ties matter, and what ir_measures says.
 
-    python benchmarks/bm25.py it=../shared/data/squad-it it=../shared/data/qa4faq-it en=../shared/data/xquad-en
+    python benchmarks/bm25.py it=DIR/squad-it it=DIR/qa4faq-it en=DIR/xquad-en
 
 Each argument is a language and a BEIR folder. A set is added and prepared as a user's is. The last column is the
 largest difference of a metric from what ir_measures finds in the run that was written.
