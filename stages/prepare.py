@@ -122,7 +122,7 @@ def judge(passages: pl.DataFrame, params: PrepareParams) -> tuple[pl.DataFrame, 
         letters=pl.Series([_letters(body) for body in bodies], dtype=pl.Float64),
         distinct=pl.Series([_distinct(body) for body in bodies], dtype=pl.Float64),
     )
-    return sieve(
+    kept, out = sieve(
         marked,
         {
             "too_short": pl.col("words") >= params.min_words,
@@ -131,6 +131,7 @@ def judge(passages: pl.DataFrame, params: PrepareParams) -> tuple[pl.DataFrame, 
             "repetitive": pl.col("distinct") >= params.min_distinct,
         },
     )
+    return kept, out.with_columns(detail=pl.when(pl.col("reason") == "wrong_language").then("detail"))
 
 
 def _tongue(body: str, said: str | None, seen: Recognised, params: PrepareParams) -> tuple[str, bool, str]:

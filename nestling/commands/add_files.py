@@ -79,7 +79,7 @@ def _count(found: Found) -> tuple[int, list[Reject]]:
 
 def _emptied(found: Found, rejects: list[Reject]) -> Found:
     whole = rejects[0].reason if len(rejects) == 1 else ALL
-    return found._replace(reason=whole if rejects else "missing_text", detail=first_of(rejects) or "no rows")
+    return found._replace(reason=whole, detail=first_of(rejects).removeprefix(f"{found.name}: "))
 
 
 def _largest() -> int | None:

@@ -12,6 +12,7 @@ from nestling.tables.io import empty
 from nestling.tables.sieve import EXCERPT
 
 ALL = "all_rejected"  # the reason of a file, a suite or a source of which nothing is left: it stops the build
+NOTHING = "it holds no row"
 _TOLD = 3  # rejects that are told in a sentence
 _USUAL = ("not_relevant", "no_qrels")  # judgements and queries that any dataset has
 
@@ -48,7 +49,7 @@ def first_of(rejects: Iterable[Reject]) -> str:
 
 
 def emptied(item: str, name: str, kept: int, rejects: Sequence[Reject]) -> list[Reject]:
-    """Return the reject of a whole of which everything was rejected, if so it is; say if most of it was.
+    """Return the reject of a whole that was rejected in all its parts or has none; say if most of it was.
 
     Args:
         item: file, suite.
@@ -56,8 +57,8 @@ def emptied(item: str, name: str, kept: int, rejects: Sequence[Reject]) -> list[
         kept: how much of it is left.
         rejects: what was left out of it.
     """
-    if rejects and not kept:
-        return [Reject(item, name, ALL, f"{counted(rejects)}: {first_of(rejects)}")]
+    if not kept:
+        return [Reject(item, name, ALL, f"{counted(rejects)}: {first_of(rejects)}" if rejects else NOTHING)]
     lost = [reject for reject in rejects if reject.reason not in _USUAL]
     if len(lost) > kept:
         say(f"warning: {name}: {len(lost)} of {kept + len(lost)} were left out ({counted(lost)}): {first_of(lost)}")

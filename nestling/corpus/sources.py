@@ -14,7 +14,7 @@ from nestling.corpus.delimited import read_delimited
 from nestling.corpus.formats import FILE_FORMATS, kind_of
 from nestling.corpus.ids import content_id
 from nestling.corpus.mail import read_mailbox
-from nestling.corpus.rejects import Reject, emptied, rejects_frame
+from nestling.corpus.rejects import NOTHING, Reject, emptied, rejects_frame
 from nestling.corpus.rows import Row, read_jsonl, read_parquet
 from nestling.corpus.settings import FILE, Settings, read_settings
 from nestling.corpus.spreadsheets import read_spreadsheet
@@ -114,7 +114,7 @@ def row_documents(
 ) -> Iterator[Raw | Reject]:
     """Yield the document in each row; one without an id is named by its content.
 
-    At last comes the reject of the file if it has several rows and nothing is left of them.
+    At last comes the reject of the file if it has no row, or several of which nothing is left.
     """
     kept, rejects = 0, list[Reject]()
     for row in rows:
@@ -126,6 +126,8 @@ def row_documents(
         yield document
     if kept or len(rejects) > 1:
         yield from emptied("file", source, kept, rejects)
+    elif not rejects:
+        yield Reject("file", source, "missing_text", NOTHING)
 
 
 def _documents(folder: Path, max_bytes: int, settings: Settings) -> Iterator[Raw | Reject]:

@@ -305,6 +305,7 @@ def reasons(folder: Path) -> list[tuple]:
         (HEADER + "q1\td1\t0\n", "2 no_qrels, 1 not_relevant: q1 d1: eval/gold/qrels/test.tsv:2"),
         ("domanda\tdoc\tvoto\nq1\td1\t1\n", "2 no_qrels, 1 unreadable: eval/gold/qrels/test.tsv: columns cannot"),
         ("", "2 no_qrels, 1 unreadable: eval/gold/qrels/test.tsv: columns cannot"),
+        (HEADER, "2 no_qrels: gold/q1: no document answers it"),
     ],
 )
 def test_a_suite_of_which_nothing_is_left_says_why(tmp_path, qrels, detail):
@@ -317,6 +318,13 @@ def test_a_suite_of_which_nothing_is_left_says_why(tmp_path, qrels, detail):
 def test_a_suite_of_pairs_of_which_nothing_is_left_says_why(tmp_path):
     put(tmp_path, "eval/it.csv", "sentence1,sentence2,score\na,b,alto\nc,d,basso\n")
     assert reasons(tmp_path) == [("file", "eval/it.csv", "2 score_not_a_number: eval/it.csv:2: the score is 'alto'")]
+
+
+def test_a_suite_that_holds_nothing_is_no_suite(tmp_path):
+    suite(tmp_path, HEADER)
+    put(tmp_path, "eval/gold/queries.jsonl", "")
+    put(tmp_path, "eval/it.csv", "sentence1,sentence2,score\n")
+    assert reasons(tmp_path) == [("suite", "gold", "it holds no row"), ("file", "eval/it.csv", "it holds no row")]
 
 
 def test_a_file_of_queries_of_which_nothing_is_left_says_why(tmp_path):

@@ -376,6 +376,12 @@ def test_a_file_of_rows_of_which_nothing_is_left_is_rejected_as_a_whole(folder, 
     assert rejected[-1] == ("file", name, "all_rejected")
 
 
+@pytest.mark.parametrize(("name", "content"), [("a.csv", "id,text\n"), ("a.jsonl", ""), ("a.jsonl", " \n\n")])
+def test_a_file_of_rows_without_a_row_is_told(folder, name, content):
+    put(folder, f"documents/{name}", content)
+    assert read(folder)[1] == [("file", f"documents/{name}", "missing_text")]
+
+
 def test_a_file_that_another_repeats_word_for_word_is_not_lost(folder):
     for name in ("corpus.jsonl", "documents/a.jsonl"):
         put(folder, name, '{"_id": "x", "text": "uno"}\n{"_id": "y", "text": "due"}')

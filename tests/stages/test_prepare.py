@@ -67,7 +67,9 @@ def prepared(*texts, titles=None, **changes):
 
 
 def test_every_reason_for_leaving_a_text_out_comes_once():
-    passages, out = prepared(MILL, "\x00 \x07", "Troppo corto.", ENGLISH, NUMBERS, CHANT, MILL.upper(), max_words=200)
+    passages, out = prepared(
+        MILL, "\x00 \x07", "Much too short.", ENGLISH, NUMBERS, CHANT, MILL.upper(), max_words=200
+    )
     assert passages["document_id"].to_list() == ["d0"]
     assert sorted(out.select("item", "item_id", "reason", "detail").rows()) == [
         ("document", "d1", "empty", ""),
