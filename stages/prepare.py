@@ -8,9 +8,9 @@ Writes  data/prepared/passages.parquet (Passage), near.parquet (NearDuplicate), 
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from unicodedata import category
 
 import polars as pl
@@ -19,7 +19,7 @@ from pydantic import Field, PositiveInt
 from nestling.cli import run, say
 from nestling.corpus.brought import check_left, keeping, read_set
 from nestling.corpus.cleaning import clean, one_line, words
-from nestling.corpus.duplicates import clusters, groups
+from nestling.corpus.duplicates import clusters, groups, wording
 from nestling.corpus.ids import content_id
 from nestling.corpus.language import Recognised, best_language, code_of, is_certainly_not, recognise
 from nestling.corpus.passages import cut, with_title
@@ -159,16 +159,17 @@ def _distinct(text: str) -> float:
 def drop_duplicates(passages: pl.DataFrame, threshold: float, max_copies: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Keep the first of exact copies; documents that share a text, or nearly, get the same `group_id`.
 
+    The same words under another title are another text, unless the titles are but the names of files.
     Near duplicates stay, since the opening hours of Roma do not answer who asks for Milano's; they get the same
     `cluster`. What stands in more than `max_copies` places, a footer or a notice, is boilerplate: none of it is kept,
     and it joins no documents, or half of a web corpus would be one group.
     """
     texts = passages["body"].to_list()
-    keys = [" ".join(words(text)) or text for text in texts]
-    # one's title may be another's first line: then the whole texts are alike
+    keys = [wording(text) for text in _told_apart(passages)]
     exact = groups(len(texts), [*enumerate(_first_alike(keys)), *enumerate(_first_alike(passages["text"]))])
-    copies = Counter(exact)
-    common = [copies[first] > max_copies for first in exact]
+    places = groups(len(texts), [*enumerate(exact), *enumerate(_first_alike(wording(text) for text in texts))])
+    copies = Counter(places)
+    common = [copies[first] > max_copies for first in places]
     unique = [place for place, first in enumerate(exact) if place == first and not common[place]]
     near = clusters([texts[place] for place in unique], threshold)
     nearest = {place: unique[leader] for place, leader in zip(unique, near, strict=True)}
@@ -182,6 +183,13 @@ def drop_duplicates(passages: pl.DataFrame, threshold: float, max_copies: int) -
         exact=pl.Series(exact, dtype=pl.Int64) == pl.int_range(passages.height, eager=True),
     )
     return sieve(marked, {"boilerplate": ~pl.col("common"), "exact_duplicate": pl.col("exact")})
+
+
+def _told_apart(passages: pl.DataFrame) -> Iterator[str]:
+    """Yield each passage's text, without a title that is but its file's name."""
+    for name, text, body in passages.select("document_id", "text", "body").iter_rows():
+        title = text.removesuffix(body).strip()
+        yield body if title == one_line(PurePosixPath(name).stem) else text
 
 
 def _first_alike(texts: Iterable[str]) -> list[int]:

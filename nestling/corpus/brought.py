@@ -7,13 +7,16 @@ from pathlib import Path
 
 import polars as pl
 
+from nestling.cli import say
 from nestling.corpus.qrels import Known
 from nestling.corpus.recorded import Suites, read_recorded, read_sts, read_suites
-from nestling.corpus.rejects import ALL, counted, first_of, from_frame
+from nestling.corpus.rejects import ALL, Reject, counted, first_of, from_frame
 from nestling.corpus.sources import read_documents
 from nestling.errors import UserError
 from nestling.tables.corpus import Rejected
 from nestling.tables.io import write_table
+
+_TOLD = 5  # files that are named in warnings
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,22 @@ def read_set(folder: Path, max_bytes: int, left_out: list[pl.DataFrame]) -> Brou
     known = Known.of(documents["document_id"], rejects)
     recorded, unmatched = read_recorded(folder, known)
     left_out.append(unmatched)
+    _warn([*rejects, *from_frame(unmatched)])
     pairs, unscored = read_sts(folder)
     left_out.append(unscored)
     suites = read_suites(folder, known)
     left_out.append(suites.rejected)
     return Brought(documents, recorded, pairs, suites)
+
+
+def _warn(rejects: list[Reject]) -> None:
+    """Name the files and sheets of which nothing could be read, and those that lie where they are not read."""
+    whole = [one for one in rejects if one.item in ("file", "sheet") and one.reason in ("unreadable", "unsupported")]
+    lost = [one for one in whole if one.reason == "unreadable" or not one.item_id.startswith("documents/")]
+    for one in lost[:_TOLD]:
+        say(f"warning: {one.item_id} is left out: {one.detail}")
+    if len(lost) > _TOLD:
+        say(f"warning: {len(lost) - _TOLD} more files are left out")
 
 
 def check_left(folder: Path, left_out: pl.DataFrame, passages: pl.DataFrame) -> None:

@@ -20,7 +20,7 @@ UNIT, GRADES = (0.0, 1.0), (0.0, 5.0)  # the two scales in use
 # Of STS-B's pairs (it-train, pt-dev) 15 and 23% score below 1, 18 and 14% above 4: twenty pairs graded 0 to 5 of which
 # none does are one file in 26 at most. A lowest score of exactly 1 speaks for 1 to 5 sooner
 _MANY, _SOME = 20, 3
-_OUTSIDE = 0.05  # share of scores outside a declared scale that are slips of the pen
+_OUTSIDE = 0.05  # share of scores outside a declared scale, or that cannot be read, that are slips of the pen
 
 
 class Pair(NamedTuple):
@@ -112,11 +112,13 @@ def _doubt(found: Pairs) -> str:
     if not found.scores:
         return ""
     lowest, highest, count = min(found.scores), max(found.scores), len(found.scores)
+    unread = f"{len(found.unread)} rows have a score that cannot be read ({', '.join(found.unread[:3])})"
     if lowest < GRADES[0] or highest > GRADES[1]:
         return f"its scores go from {lowest:g} to {highest:g}"
     if highest <= UNIT[1]:
-        unread = f"{len(found.unread)} rows have a score that cannot be read ({', '.join(found.unread[:3])})"
         return f"no score exceeds 1, but {unread}" if found.unread else ""
+    if highest < GRADES[1] and len(found.unread) > max(1, _OUTSIDE * count):
+        return unread
     if (lowest > 1 and count >= _MANY) or (lowest == 1 and count >= _SOME):
         return f"none of its {count} scores is below {lowest:g}, as if they went from 1 to 5"
     return f"none of its {count} scores is above {highest:g}" if highest <= GRADES[1] - 1 and count >= _MANY else ""

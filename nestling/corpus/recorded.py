@@ -12,6 +12,7 @@ import polars as pl
 
 from nestling.cli import say
 from nestling.corpus.beir import Query, corpus_of, distinct_queries, one_of, queries_of, read_queries
+from nestling.corpus.formats import ROW_FORMATS, kind_of
 from nestling.corpus.pairs import ENDINGS, normalise_scores, pairs_frame, read_pairs, scale_of
 from nestling.corpus.qrels import NO_TEXT, Known, Qrel, check_known, read_qrels
 from nestling.corpus.rejects import Reject, emptied, rejects_frame
@@ -66,6 +67,7 @@ def read_recorded(folder: Path, documents: Known) -> tuple[pl.DataFrame, pl.Data
         rejects += _unanswered(query, pointers, documents)
     names = {query.query_id for query in queries}
     strangers = [Reject("qrel", name, "unknown_query", "qrels/train.tsv") for name in judged if name not in names]
+    strangers += _strange_qrels(folder)
     whole = emptied("file", name, len(rows), [*rejects, *unjudged]) if path else []
     frame = pl.DataFrame(rows, schema=empty(RecordedQuery).schema, orient="row")
     return frame, rejects_frame([*rejects, *strangers, *unjudged, *whole])
@@ -83,7 +85,7 @@ def read_sts(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
         if found.reason == "hidden":
             continue
         if found.reason or not found.name.lower().endswith(ENDINGS):
-            rejects.append(_left(found, "sts/ holds CSV files"))
+            rejects += _left(found, "sts/ holds CSV files")
         else:
             frame, left = _read_pairs(found, folder, settings)
             frames.append(frame)
@@ -108,9 +110,9 @@ def read_suites(folder: Path, documents: Known) -> Suites:
         if found.reason == "hidden" or (path.is_dir() and not any(path.iterdir())):
             continue
         if found.reason and (path.is_symlink() or not path.is_dir()):
-            gathered.rejects.append(_left(found, ""))
+            gathered.rejects += _left(found, "")
         elif not path.is_dir() and suite == path.name:
-            gathered.rejects.append(_left(found, "a suite is a folder or a CSV file"))
+            gathered.rejects += _left(found, "a suite is a folder or a CSV file")
         else:
             seen.add(check_suite_name(suite, seen))
             _read_suite(gathered, suite, found, documents, settings)
@@ -150,8 +152,11 @@ def _read_pairs(found: Found, folder: Path, settings: Settings) -> tuple[pl.Data
     return pairs_frame(pairs), [*rejects, *emptied("file", found.name, len(pairs), rejects)]
 
 
-def _left(found: Found, detail: str) -> Reject:
-    return Reject("file", found.name, found.reason or "unsupported", found.detail or detail)
+def _left(found: Found, detail: str) -> list[Reject]:
+    """Return the reject of a file; one that holds rows, or a link, was meant as data and must not vanish."""
+    left = Reject("file", found.name, found.reason or "unsupported", found.detail or detail)
+    meant = found.path.is_symlink() or kind_of(found.name) in ROW_FORMATS
+    return [left, *(emptied("file", found.name, 0, [left]) if meant else [])]
 
 
 def _train_qrels(folder: Path) -> tuple[dict[str, list[str]], list[Reject]]:
@@ -161,6 +166,14 @@ def _train_qrels(folder: Path) -> tuple[dict[str, list[str]], list[Reject]]:
     for qrel in qrels:
         judged.setdefault(qrel.query_id, []).append(qrel.document_id)
     return judged, rejects
+
+
+def _strange_qrels(folder: Path) -> Iterator[Reject]:
+    """Yield the judgements of a whole dataset that was put in as it is: they are neither trained nor measured with."""
+    for path in sorted((folder / "qrels").glob("[!.]*")):
+        if path.name != "train.tsv":
+            detail = "a set's own judgements are qrels/train.tsv; those to measure with stand in eval/"
+            yield Reject("file", name_of(path, folder), "unsupported", detail)
 
 
 def _unanswered(query: Query, pointers: tuple[str, ...], documents: Known) -> Iterator[Reject]:
@@ -203,6 +216,10 @@ def _own_documents(gathered: _Gathered, suite: str, folder: Path, settings: Sett
     root = folder.parent.parent
     path = corpus_of(folder, root)
     if path is None:
+        if others := sorted(other.name for other in folder.iterdir() if other.name.lower().startswith("corpus")):
+            raise UserError(
+                f"{folder} has {others[0]}, which is not read: bring the suite's documents as corpus.jsonl"
+            )
         return None
     name = name_of(path, root)
     documents, rejects = distinct(row_documents(read_jsonl(path, name, MAX_ROW), name, MAX_ROW, settings))

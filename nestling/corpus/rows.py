@@ -34,6 +34,8 @@ class Row(NamedTuple):
 def read_jsonl(path: Path, name: str, max_bytes: int) -> Iterator[Row | Reject]:
     """Yield the object on each line of a JSON lines file, gzip or plain; blank lines say nothing.
 
+    Keys are compared as the columns of other files are: without capitals and outer blanks.
+
     Args:
         path: the file.
         name: what it is called in places and rejects.
@@ -99,7 +101,13 @@ def _parse(line: bytes, place: str) -> Row | Reject:
         return Reject("line", place, "broken_json", str(error), shown)
     if not isinstance(values, dict):
         return Reject("line", place, "not_an_object", f"a JSON {type(values).__name__}", shown)
-    return Row(place, values)
+    return Row(place, _folded(values))
+
+
+def _folded(values: dict[str, object]) -> dict[str, object]:
+    """Return the values by keys without capitals and outer blanks; a key that is written so already goes first."""
+    found = {key.strip().casefold(): value for key, value in values.items()}
+    return found | {key: value for key, value in values.items() if key in found}
 
 
 def _lines(path: Path, max_bytes: int) -> Iterator[bytes | Reject]:

@@ -169,7 +169,8 @@ def read_rows(found: Found, kind: str, max_bytes: int) -> Iterator[Row | Reject]
 
 
 def _row_document(row: Row, source: str, max_bytes: int, settings: Settings) -> Raw | Reject:
-    text, title = text_of(row.values, "text"), text_of(row.values, "title")
+    text = text_of(row.values, "text")
+    title = text_of(row.values, "title") or id_of(row.values, "title")  # a year may be a number
     name = id_of(row.values, *IDS)
     value = row.values.get("text")
     if not text and title and (value is None or isinstance(value, str)):

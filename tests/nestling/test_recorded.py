@@ -67,6 +67,7 @@ def test_queries_without_pointers_take_those_of_the_train_qrels(tmp_path):
     assert rejected == [
         ("query", "q2", "no_document"),
         ("qrel", "q9", "unknown_query"),
+        ("file", "qrels/test.tsv", "unsupported"),
         ("qrel", "q1 d3", "not_relevant"),
     ]
 
@@ -266,7 +267,7 @@ def test_a_link_out_of_the_set_is_no_suite(tmp_path):
     put(tmp_path, "other/queries.jsonl", "")
     (folder / "eval").mkdir(parents=True)
     (folder / "eval" / "gold").symlink_to(tmp_path / "other")
-    assert read_suites(folder, KNOWN).rejected["reason"].to_list() == ["outside_the_set"]
+    assert read_suites(folder, KNOWN).rejected["reason"].to_list() == ["outside_the_set", "all_rejected"]
 
 
 @pytest.mark.parametrize("name", ["heldout", "HeldOut", "heldout.recorded", "heldout.csv", "Heldout.Generated.tsv"])
@@ -318,6 +319,31 @@ def test_a_suite_of_which_nothing_is_left_says_why(tmp_path, qrels, detail):
 def test_a_suite_of_pairs_of_which_nothing_is_left_says_why(tmp_path):
     put(tmp_path, "eval/it.csv", "sentence1,sentence2,score\na,b,alto\nc,d,basso\n")
     assert reasons(tmp_path) == [("file", "eval/it.csv", "2 score_not_a_number: eval/it.csv:2: the score is 'alto'")]
+
+
+@pytest.mark.parametrize("name", ["eval/gold.xlsx", "eval/gold.jsonl", "eval/it.parquet"])
+def test_a_suite_in_a_format_that_is_not_read_does_not_vanish(tmp_path, name):
+    put(tmp_path, name, b"x")
+    put(tmp_path, "eval/README.md", b"x")
+    assert reasons(tmp_path) == [("file", name, f"1 unsupported: {name}: a suite is a folder or a CSV file")]
+
+
+def test_pairs_in_a_format_that_is_not_read_do_not_vanish(tmp_path):
+    put(tmp_path, "sts/it.xlsx", b"x")
+    assert read_sts(tmp_path)[1]["reason"].to_list() == ["unsupported", "all_rejected"]
+
+
+def test_a_suite_does_not_search_the_set_in_the_place_of_a_corpus_that_is_not_read(tmp_path):
+    suite(tmp_path, HEADER + "q1\td1\t1\n")
+    put(tmp_path, "eval/gold/corpus.csv", "id,text\nd1,uno\n")
+    with pytest.raises(UserError, match=r"eval/gold has corpus.csv, which is not read: bring .* corpus.jsonl"):
+        read_suites(tmp_path, KNOWN)
+
+
+def test_no_scale_is_read_from_the_few_scores_that_can_be_read(tmp_path):
+    put(tmp_path, "sts/a.csv", "sentence1,sentence2,score\na,b,2.5\nc,d,7 su 10\ne,f,9 su 10\n")
+    with pytest.raises(UserError, match=r"2 rows have a score that cannot be read \(sts/a.csv:3, .*sts_scale"):
+        read_sts(tmp_path)
 
 
 def test_a_suite_that_holds_nothing_is_no_suite(tmp_path):

@@ -278,6 +278,14 @@ def test_links_are_followed_within_the_set_only(folder, tmp_path):
     }
 
 
+def test_keys_are_compared_without_capitals_and_a_title_may_be_a_number(folder):
+    rows = [{"ID": 7, "Title": 2024, "text": "sette"}, {"_id": "x", "_ID": "y", "Text": "otto", "title": 1.5}]
+    put(folder, "documents/a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    kept, rejected = read(folder)
+    assert (kept["7"]["title"], kept["7"]["text"], kept["x"]["text"]) == ("2024", "sette", "otto")
+    assert rejected == []
+
+
 def test_hidden_files_and_dvc_pointers_are_passed_over(folder):
     for name in (".DS_Store", ".git/a.txt", "a.jsonl.dvc"):
         put(folder, f"documents/{name}", "x")

@@ -142,6 +142,27 @@ def test_pages_of_a_template_stay_each_with_its_own_text_in_one_split_and_one_cl
     assert made.kept["near_id"].to_list() == [min(made.kept[:3]["passage_id"])] * 3 + [made.kept["passage_id"][3]]
 
 
+@pytest.mark.parametrize(
+    "other", ["costa 5 $ al giorno", "costa -5 € al giorno", "costa 5 % al giorno", "costa 5 €+ al giorno"]
+)
+def test_texts_that_differ_in_a_sign_are_no_copies(other):
+    text = f"{MILL} Il biglietto costa 5 € al giorno"
+    passages, out = prepared(text, text.replace("costa 5 € al giorno", other), f"{text}.")
+    assert passages["document_id"].to_list() == ["d0", "d1"]
+    assert passages["group_id"].n_unique() == 1
+    assert out.select("reason", "detail").rows() == [("exact_duplicate", "d0")]
+
+
+def test_the_same_words_under_another_title_are_another_text():
+    titles = ["Orari di Roma", "Orari di Milano", "orari di roma", "", "d4"]  # d4: what a file d4.txt is titled
+    passages, out = prepared(*[MILL] * 5, titles=titles)
+    assert passages["title"].to_list() == ["Orari di Roma", "Orari di Milano", ""]
+    assert passages["group_id"].n_unique() == 1
+    assert out.select("reason", "detail").rows() == [("exact_duplicate", "d0"), ("exact_duplicate", "d3")]
+    _, out = prepared(*[MILL] * 5, BOAT, titles=[*titles, ""], max_copies=4)
+    assert out["reason"].to_list() == ["boilerplate"] * 5
+
+
 def test_near_duplicates_of_boilerplate_are_no_copies_of_it():
     notice = "Il comune informa i cittadini che tutti i diritti su questi testi sono riservati per legge"
     passages, out = prepared(notice, notice.upper(), notice.title(), f"{notice} dal 1999", MILL, max_copies=2)
@@ -266,7 +287,7 @@ def left_out():
         ),
         ("a.csv", b"ID;Testo\n1;uno\n", r"no column text; the header is 'ID;Testo'", "unreadable"),
         ("a.txt", "Zażółć gęślą jaźń".encode("cp1250"), r"invalid start byte at byte 2", "invalid_utf8"),
-        ("a.jsonl", b'{"Testo": "uno"}', r"a.jsonl:1: no key text; there are 'Testo'", "missing_text"),
+        ("a.jsonl", b'{"Testo": "uno"}', r"a.jsonl:1: no key text; there are 'testo'", "missing_text"),
     ],
 )
 def test_a_set_of_which_no_file_can_be_read_says_and_keeps_the_reason(folder, name, content, sentence, reason):
@@ -296,6 +317,21 @@ def test_suites_pairs_and_queries_of_which_nothing_is_left_are_named_with_their_
     ):
         assert said in str(raised.value)
     assert left_out().count("all_rejected") == 4
+
+
+def test_what_lies_in_a_set_and_is_not_read_is_told(folder, capsys):
+    put(folder, a=MILL)
+    (folder / "documents/b.csv").write_text("ID;Testo\n1;uno\n")
+    (folder / "documents/c.png").write_bytes(b"x")
+    (folder / "queries.csv").write_text("id,text\n1,uno\n")
+    (folder / "qrels").mkdir()
+    (folder / "qrels/test.tsv").write_text("q1\td1\t1\n")
+    main()
+    said = capsys.readouterr().err
+    assert "warning: queries.csv is left out: nothing of this name belongs at the top of a set" in said
+    assert "warning: documents/b.csv is left out: no column text; the header is 'ID;Testo'" in said
+    assert "warning: qrels/test.tsv is left out: a set's own judgements are qrels/train.tsv" in said
+    assert "c.png" not in said
 
 
 def test_a_suite_that_names_a_document_without_text_says_so_and_keeps_the_rejects(folder):
