@@ -10,6 +10,7 @@ from nestling.corpus.segmentation import is_unspaced, segments
 # explain=False spares the work of saying what it did
 _REPAIR = ftfy.TextFixerConfig(explain=False, unescape_html="auto", normalization="NFC")
 _CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f]")  # ftfy leaves those that no encoding ever used
+_LINE_ENDS = re.compile("[\x0b\x1c-\x1e]")  # soft line ends of Word and Excel, which ftfy drops between two words
 _BLANKS = re.compile(r"[^\S\n]+")
 _EMPTY_LINES = re.compile(r"\n\s*\n+")
 _SIGNS = "".join(sign for sign in map(chr, range(0x300, 0x10000)) if unicodedata.category(sign).startswith("M"))
@@ -39,7 +40,7 @@ def clean(text: str) -> str:
     Words that a hyphen parts at the end of a line are joined. Markup, path-like strings and endless words are left as
     they are: to nestling they are plain text.
     """
-    mended = unicodedata.normalize("NFC", _CONTROLS.sub("", ftfy.fix_text(text, config=_REPAIR)))
+    mended = unicodedata.normalize("NFC", _CONTROLS.sub("", ftfy.fix_text(_LINE_ENDS.sub("\n", text), config=_REPAIR)))
     visible = _ZERO_WIDTH.sub("", _INVISIBLE.sub("", _SOFT_HYPHEN.sub("", mended)))
     return _EMPTY_LINES.sub("\n\n", _BLANKS.sub(" ", _join_lines(visible))).strip()
 
@@ -84,7 +85,7 @@ def _join_lines(text: str) -> str:
         if len(right) < 2 or right in _SUSPENDED:
             return f"{left}- {right}"
         whole, compound = f"{left}{right}".lower(), f"{left}-{right}".lower()
-        if right[0].isupper() and not left.isupper():
+        if right[0].isupper() and not (left.isupper() and right.isupper()):
             return f"{left}-{right}"
         return f"{left}-{right}" if compound in lower and whole not in lower else f"{left}{right}"
 
