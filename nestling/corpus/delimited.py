@@ -121,11 +121,18 @@ class Table:
             except StopIteration:
                 return
             except csv.Error:
+                fields = None
+            if fields is None or (delimiter == "\t" and _hold_rows(fields)):
                 yield self._lines.place, None, self._lines.taken[0][1]
                 self._lines.put_back(but=1)
                 continue
             if fields:
                 yield self._lines.place, fields, self._lines.taken[0][1]
+
+
+def _hold_rows(fields: list[str]) -> bool:
+    """Tell whether a field has a line end and a tab, as it does where two stray quotes have swallowed rows."""
+    return any("\t" in field and ("\n" in field or "\r" in field) for field in fields)
 
 
 class _Lines:

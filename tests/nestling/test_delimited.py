@@ -62,6 +62,16 @@ def test_a_file_with_one_column_has_no_separator(tmp_path):
     assert rejects == []
 
 
+def test_two_stray_quotes_swallow_no_rows_between_tabs(tmp_path):
+    rows, rejects = read(tmp_path, 'id\ttext\n1\t"Apre, disse\n2\tdomani alle nove"\n3\ttre\n4\t"in\ndue righe"\n')
+    assert rows == [
+        {"id": "2", "text": 'domani alle nove"'},
+        {"id": "3", "text": "tre"},
+        {"id": "4", "text": "in\ndue righe"},
+    ]
+    assert rejects == [("a.csv:2", "broken_row")]
+
+
 def test_columns_without_a_meaning_are_passed_over_wherever_they_stand(tmp_path):
     content = 'note,"text",votes,id\nx,uno,3,1\n'
     assert read(tmp_path, content) == ([{"text": "uno", "id": "1"}], [])
