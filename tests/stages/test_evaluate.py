@@ -429,6 +429,23 @@ def test_ids_with_blanks_come_back_from_the_files(project):
         assert ours == pytest.approx({name: theirs[name] for name in ours}, abs=1e-6)
 
 
+def test_documents_that_were_judged_not_to_answer_count_as_judged_and_for_nothing_else(project):
+    main()
+    before = scores()
+    told = read_table("data/suites/qrels.parquet", SuiteQrel)
+    zeros = told.filter(document_id="d0").with_columns(document_id=pl.lit("d7"), relevance=pl.lit(0, pl.Int32))
+    write_table(pl.concat([told, zeros]), "data/suites/qrels.parquet", SuiteQrel)
+    main()
+    judged = "judged@10"
+    for system, cell in scores().items():
+        assert {**cell, judged: 0} == {**before[system], judged: 0}
+        assert system == "bm25" or cell[judged] == pytest.approx(before[system][judged] + 2 / 6 / 8, abs=1e-6)
+    assert [row.relevance for row in read_qrels("data/runs/gold/qrels")].count(0) == 2
+    assert means(read_qrels("data/runs/gold/qrels"), read_run("data/runs/gold/tuned.4.run"))[judged] == pytest.approx(
+        scores()["tuned.4"][judged], abs=1e-6
+    )
+
+
 def test_large_runs_are_packed_and_read_all_the_same(tmp_path):
     assert (packed(PLAIN), packed(PLAIN + 1)) == ("", ".gz")
     for _ in range(2):
