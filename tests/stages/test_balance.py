@@ -232,13 +232,14 @@ NEARLY = "come rinnovo la carta d'identità scaduta?"
 
 def ask(text, origin, place=0):
     """Have one of the queries ask something else, as from another origin."""
-    queries = read_table("data/curated/queries.parquet", CuratedQuery)
     this = pl.col("query_id") == NAMES[place]
     told = [
         pl.when(this).then(pl.lit(new)).otherwise(column).alias(column)
         for column, new in {"text": text, "origin": origin}.items()
     ]
-    write_table(queries.with_columns(told), "data/curated/queries.parquet", CuratedQuery)
+    tables = {"data/generated/queries.parquet": Query, "data/curated/queries.parquet": CuratedQuery}
+    for path, schema in tables.items():
+        write_table(read_table(path, schema).with_columns(told), path, schema)
 
 
 @pytest.mark.parametrize("origin", ["llm", "extractive"])
