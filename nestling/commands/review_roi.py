@@ -7,9 +7,8 @@ more rows would mean more steps. The larger set of a kind is therefore cut to th
 question is what the judgements bought at equal size, and a row that they saved is worth no more than one that they
 took away. The dev sets, by which a checkpoint is chosen, stay as the judgements leave them.
 
-All encoders are measured on the same suites. Of the set's own held-out queries only those are asked that both projects
-hold out in the same words, and what answers them is what people say answers them. The contamination gate of balance
-stands before every training.
+All encoders are measured on the same suites; the set's own held-out queries, and what answers them, hang on no
+judgement. The contamination gate of balance stands before every training.
 
 One row more or less makes a training end elsewhere, by as much as a few judgements are worth. So each of the two is
 trained several times, the pairs differing in shared.seed, and the interval holds that chance too.

@@ -36,7 +36,7 @@ def common(without: pl.DataFrame, judged: pl.DataFrame) -> pl.DataFrame:
 def equalise(without: Path, judged: Path, seed: int) -> dict[str, Any]:
     """Fill data/balanced and data/heldout of both folders from their uncut ones; return what was there and was cut.
 
-    The dev sets stay each folder's own. The held-out queries of both have the answers that people's judgements leave.
+    The dev sets stay each folder's own. Held-out queries and what answers them hang on no judgement.
     Of each set it says how many rows there were, how many were cut, and how many distinct ones it alone had.
     """
     found = {kind: _equal_sets(kind, (without, judged), seed) for kind in KINDS}
