@@ -2,6 +2,7 @@
 
     python benchmarks/contamination.py DIR            tables
     python benchmarks/contamination.py DIR --show     ... and the pairs that are taken for one
+    python benchmarks/contamination.py DIR --scale    time and memory of 100,000 queries against 10,000
 
 DIR holds squad-it, qa4faq-it, viquiquad-ca and xquad-en in BEIR layout, stsb/{it,pt,en}-{train,dev}.csv,
 assin2/train.csv and sick/train.csv.
@@ -15,6 +16,8 @@ import csv
 import json
 import random
 import re
+import resource
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -161,11 +164,17 @@ def edited(folder: Path, name: str, language: str) -> None:
     questions = sorted({json.loads(line)["text"] for line in lines})
     drawn = random.Random(1).sample(questions, min(DRAWN, len(questions)))
     head(name)
+    everything: list[tuple[str, str]] = []
     for kinds, sort in ((SAME, "same"), (OTHER, "other"), (("word_more",), "?")):
         for kind in kinds:
             edit = getattr(Editor(language, questions), kind)
             if pairs := [(text, other) for text in drawn if (other := edit(text))]:
                 row(f"{sort}: {kind}", pairs)
+                everything += pairs
+    left, right = map(list, zip(*everything, strict=True))
+    alike = {at for at, (a, b) in enumerate(everything) if likeness(ShortText.of(a), ShortText.of(b)) >= 0.85}
+    found = {pair.left for pair in short_duplicates(left, right, 0.85) if pair.left == pair.right}
+    print(f"\n{len(alike - found)} of {len(alike)} pairs of likeness .85 are no candidates")
 
 
 def among(folder: Path, name: str, show: bool) -> None:
@@ -207,11 +216,40 @@ def leaking_pairs(folder: Path, language: str, show: bool) -> None:
     print(f"| {language} | {dev.height} | {' | '.join(map(str, counts))} |")
 
 
+def scale(folder: Path) -> None:
+    """Print CPU seconds and memory for runs of words cut out of SQuAD-it against its questions and more such runs."""
+    lines = [
+        (folder / "squad-it" / name).read_text(encoding="utf-8").splitlines()
+        for name in ("corpus.jsonl", "queries.jsonl")
+    ]
+    passages, questions = ([json.loads(line)["text"] for line in part] for part in lines)
+    rng = random.Random(3)
+
+    def cut() -> str:
+        parts = rng.choice(passages).split()
+        size = rng.randint(3, 12)
+        start = rng.randrange(max(1, len(parts) - size))
+        return " ".join(parts[start : start + size])
+
+    train = list(dict.fromkeys(cut() for _ in range(110_000)))[:100_000]
+    asked = (questions + [cut() for _ in range(10_000)])[:10_000]
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    found = short_duplicates(train, asked, 0.85)
+    spent, peak = time.process_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(
+        f"{len(train)} x {len(asked)}: {len(found)} pairs, {spent:.0f} s of CPU, {(peak - before) / 1024:.0f} MB more"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--show", action="store_true", help="print the pairs")
+    parser.add_argument("--scale", action="store_true", help="print time and memory of many queries")
     options = parser.parse_args()
+    if options.scale:
+        scale(options.folder)
+        return
     for name, language in SETS.items():
         edited(options.folder, name, language)
     print(

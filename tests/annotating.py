@@ -50,6 +50,13 @@ class Annotating:
         found = self.ask("GET", "/me/datasets", workspace_id=self.workspace_id(workspace), name=name)["items"]
         return dict(next(one for one in found if one["name"] == name))
 
+    def begin(self, workspace: str, name: str, field: str) -> None:
+        """Leave a dataset as a push of ours leaves it that ends after the first field."""
+        made = {"name": name, "workspace_id": self.workspace_id(workspace), "metadata": {"made_by": "nestling"}}
+        settings = {"type": "text", "use_markdown": field == "record"}
+        path = f"/datasets/{self.ask('POST', '/datasets', made)['id']}/fields"
+        self.ask("POST", path, {"name": field, "title": "x", "required": True, "settings": settings})
+
     def records(self, workspace: str, name: str) -> dict[str, dict[str, Any]]:
         """Return the records of a dataset by our ids; there must be none twice."""
         path = f"/datasets/{self.dataset(workspace, name)['id']}/records"

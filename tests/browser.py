@@ -28,16 +28,17 @@ if TYPE_CHECKING:
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 SIZE = {"width": 1500, "height": 950}
+LAPTOP, PHONE = {"width": 1280, "height": 800}, {"width": 420, "height": 860}
 _FIELDS = """() => Array.from(document.querySelectorAll(".text_field_component")).flatMap(field => {
     const title = field.querySelector(".text_field_component__title-content").innerText;
     const view = field.querySelector(".nest");
     if (!view) return [[title, field.querySelector(".content-area > div").innerText]];
-    return [[title, view.querySelector(".nest-query").innerText],
+    return [[title, field.querySelector("h2").innerText],
             ...Array.from(view.querySelectorAll(".nest-passage"), passage => [
                 passage.querySelector(".nest-letter").title, passage.querySelector(".nest-text").innerText])];
 })"""
 _SIGHT = """() => {
-    const fields = Array.from(document.querySelectorAll(".nest-query, .nest-passage"));
+    const fields = Array.from(document.querySelectorAll("h2:has(+ .nest), .nest-passage"));
     const [query, ...passages] = fields.length ? fields : document.querySelectorAll(".text_field_component");
     let pane = query.parentElement;
     while (pane.parentElement && (pane.scrollHeight <= pane.clientHeight
@@ -302,9 +303,10 @@ def picture(path: Path) -> None:
         own = {"ARGILLA_API_URL": argilla.url, "ARGILLA_API_KEY": argilla.api_key}
         subprocess.run(["nestling", "review", "push"], cwd=REPOSITORY, env=os.environ | own, check=True)
         name, password = next(one for one in argilla.passwords.items() if one[0] != OWNER)
-        anna = Annotator(browser.new_context(viewport=SIZE), argilla.url, name, password)
+        anna = Annotator(browser.new_context(viewport=LAPTOP), argilla.url, name, password)
         anna.open_in_order("round-01-active")
         anna.page.locator(".sort-filter").wait_for()
+        anna.read()
         anna.page.wait_for_timeout(1000)  # until bars have stopped to grow
         anna.page.screenshot(path=path)
 

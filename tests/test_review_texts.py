@@ -10,7 +10,7 @@ from nestling.tables.io import empty, write_table
 from nestling.tables.queries import Judged
 from nestling.tables.review import PairItem, QueueItem
 from tests.annotating import Annotating
-from tests.browser import SIZE, Annotator, Verdict, chromium
+from tests.browser import LAPTOP, PHONE, SIZE, Annotator, Verdict, chromium
 from tests.project import clone
 
 pytestmark = pytest.mark.slow
@@ -26,7 +26,6 @@ PASSAGES = (
 )
 TYPED = 'Dov\'è <img src=x onerror="window.ran = 7"> {{7*7}} =1+1 \\n \u202e\u05d0\u202c  due spazi?'
 MADE = ".content-area :is(img, script, svg, a, iframe, b, i, h1, pre, code, table, .katex, template)"
-LAPTOP, PHONE = {"width": 1280, "height": 800}, {"width": 420, "height": 860}
 
 
 def item(number):

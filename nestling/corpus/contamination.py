@@ -19,6 +19,7 @@ _LEAK = {
     "eval_text": pl.String,
     "train_text": pl.String,
 }
+_PAIR = ["suite", "eval_id", "train_id"]
 TEXTS = {"item": pl.String, "item_id": pl.String, "text": pl.String}
 
 
@@ -71,25 +72,21 @@ def pair_leaks(train: pl.DataFrame, evaluation: pl.DataFrame, limits: NearDuplic
     """
     one = _sides(train.with_columns(suite=pl.lit("")), "pair")
     other = _sides(evaluation, "pair")
-    hits = text_leaks(one.drop("suite"), other, limits).with_columns(
-        train_side=pl.col("train_id").str.slice(0, 1), eval_side=pl.col("eval_id").str.slice(0, 1)
+    hits = text_leaks(one.drop("suite"), other, limits)
+    named = hits.with_columns(
+        straight=pl.col("train_id").str.head(1) == pl.col("eval_id").str.head(1),
+        train_id=pl.col("train_id").str.slice(1),
+        eval_id=pl.col("eval_id").str.slice(1),
     )
-    named = hits.with_columns(train_id=pl.col("train_id").str.slice(1), eval_id=pl.col("eval_id").str.slice(1))
     both = (
-        named.group_by("suite", "eval_id", "train_id")
-        .agg(
-            straight=(pl.col("train_side") == pl.col("eval_side")).sum(),
-            crossed=(pl.col("train_side") != pl.col("eval_side")).sum(),
-        )
-        .filter((pl.col("straight") == 2) | (pl.col("crossed") == 2))
+        named.group_by(*_PAIR, "straight")
+        .agg(sides=pl.len(), farther=pl.col("similarity").min())
+        .filter(pl.col("sides") == 2)
+        .group_by(_PAIR)
+        .agg(similarity=pl.col("farther").max())  # in the order that fits better
     )
-    whole = named.join(both, on=["suite", "eval_id", "train_id"], how="semi")
-    return (
-        whole.select(list(_LEAK))
-        .sort("similarity", pl.all())  # a pair is as near as the farther of its sentences
-        .unique(["suite", "eval_id", "train_id"], keep="first", maintain_order=True)
-        .sort(pl.all())
-    )
+    first = named.drop("similarity").unique(_PAIR, keep="first", maintain_order=True)
+    return first.join(both, on=_PAIR).select(list(_LEAK)).sort(pl.all())
 
 
 def _pairs(left: Sequence[str], right: Sequence[str], limits: NearDuplicate) -> list[Pair]:

@@ -18,9 +18,11 @@ from sklearn.feature_extraction.text import HashingVectorizer
 
 from nestling.corpus.cleaning import folded_words
 from nestling.corpus.duplicates import Pair
+from nestling.corpus.segmentation import is_unspaced
 
 MOST_WORDS = 50  # of a short text; from 17 words on shingles at .8 see one changed word, so both measures overlap
 _FULL = 5  # letters from which a word weighs 1; shorter ones are mostly function words
+_FULL_UNSPACED = 2  # likewise in scripts without blanks between words, such as Chinese
 _EXCHANGED = 0.36  # weight of a word of three letters: so much on both sides that is not aligned, and the texts differ
 _REACH = 0.6  # of the threshold: cosine over character 3-grams from which two texts are looked at
 _FEATURES = 2**20
@@ -125,7 +127,8 @@ def _vectors(texts: Sequence[ShortText]) -> csr_matrix:
 
 
 def _weight(word: str) -> float:
-    return float(min(len(word), _FULL) / _FULL) ** 2
+    full = _FULL_UNSPACED if is_unspaced(word) else _FULL
+    return float(min(len(word), full) / full) ** 2
 
 
 def _same_word(one: str, other: str) -> bool:

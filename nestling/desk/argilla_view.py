@@ -2,14 +2,15 @@
 
 It is HTML in a Markdown field, which Argilla's page cleans (DOMPurify) before it shows it: no script is needed, and
 none would run. Every text goes in escaped, on one line: Markdown sees one block of HTML and nothing to parse. A letter
-is a label of the form's own box: a click on it marks the passage, and it shows whether it is marked. Argilla's custom
-fields were measured and left aside (docs/decisions/0004).
+is a label of the form's own box: a click on it marks the passage, and it shows whether it is marked; where the page
+shows several records beside one form, it is a letter alone. Argilla's custom fields were measured and left aside
+(docs/decisions/0004).
 """
 
 from collections.abc import Iterator
 from html import escape
 
-from nestling.desk.interface import LETTERS, RetrievalTask
+from nestling.desk.interface import LETTERS, NONE, RetrievalTask
 from nestling.desk.marking import Marker
 from nestling.desk.wording import Wording
 
@@ -18,30 +19,34 @@ _STYLE = """\
 :root .text_field_component:has(.nest){padding:0;gap:0}
 :root .text_field_component:has(.nest) .title-area{display:none}
 .nest{color:var(--fg-primary,#222);font-size:15px;line-height:1.5}
-.nest-query{position:sticky;top:0;z-index:1;padding:12px 16px;max-height:30vh;overflow:auto;\
+:root .markdown-render:has(.nest)>h2{position:sticky;top:0;z-index:1;margin:0;padding:12px 16px;max-height:30vh;\
+overflow:auto;color:var(--fg-primary,#222);white-space:pre-wrap;overflow-wrap:anywhere;\
 background:var(--bg-accent-grey-1,#fff);border-bottom:1px solid var(--bg-opacity-20,#ccc);border-radius:10px 10px 0 0;\
 font-size:17px;font-weight:600;line-height:1.35}
 .nest-passage{display:grid;grid-template-columns:32px minmax(0,1fr);column-gap:12px;padding:12px 16px}
 .nest-passage+.nest-passage{border-top:1px solid var(--bg-opacity-6,#eee)}
-.nest-letter{width:28px;height:28px;border:1.5px solid var(--fg-secondary,#666);border-radius:6px;cursor:pointer;\
-font-weight:700;line-height:25px;text-align:center;user-select:none}
-.nest-letter:hover{background:var(--bg-opacity-10,#eee)}
-.nest-text{overflow:hidden}
-.nest-query,.nest-text{white-space:pre-wrap;overflow-wrap:anywhere}
+.nest-letter{width:28px;height:28px;border:1.5px solid var(--nest-edge,var(--fg-secondary,#666));border-radius:6px;\
+background:var(--nest-ground,none);color:var(--nest-ink,inherit);\
+box-shadow:0 0 0 var(--nest-ring,0) var(--bg-opacity-20,#ccc);font-weight:700;line-height:25px;text-align:center;\
+user-select:none;pointer-events:none}
+.record--focus .nest-letter{cursor:pointer;pointer-events:auto}
+.nest-letter:hover{background:var(--nest-ground,var(--bg-opacity-10,#eee))}
+.nest-text{max-height:var(--nest-height,none);overflow:var(--nest-over,hidden);white-space:pre-wrap;overflow-wrap:anywhere}
 .nest-fold{order:1;grid-column:2;color:var(--fg-secondary,#555);font-size:13px}
 .nest-fold summary{cursor:pointer;padding-top:4px}
-.nest-fold:not([open])~.nest-text{max-height:12em;\
--webkit-mask-image:linear-gradient(#000 70%,transparent);mask-image:linear-gradient(#000 70%,transparent)}
+.nest-fold:not([open])~.nest-text{max-height:var(--nest-height,12em);\
+mask-image:var(--nest-fade,linear-gradient(#000 70%,transparent))}
 @media(max-width:768px){:root .record .record__content:has(.nest){overflow:visible}\
-.nest-query,.nest-passage{padding:8px}}
+:root .markdown-render:has(.nest)>h2,.nest-passage{padding:8px}}
 .nest mark{padding:0;background:none;color:inherit;\
 text-decoration:underline 1.5px var(--fg-cuaternary,#405ec9);text-underline-offset:3px}
 """
 _LINE_ENDS = {ord(sign): f"&#{ord(sign)};" for sign in "\n\r\u2028\u2029"}
-_CHOSEN = "background:var(--bg-action,#405ec9);border-color:transparent;color:#fff"
-_NOT_SHOWN = "opacity:.3;pointer-events:none"  # a letter of the form without a passage in this record
-_AT_HAND = "position:sticky;bottom:0;background:var(--bg-solid-grey-1,#fafafa)"
-_UNFOLDED = "max-height:55vh!important;overflow:auto;-webkit-mask-image:none!important;mask-image:none!important"
+_LOOKS = {  # of a passage, by the state of its box
+    "checked": "--nest-ground:var(--bg-action,#405ec9);--nest-edge:transparent;--nest-ink:#fff",
+    "focus-visible": "position:sticky;bottom:0;background:var(--bg-solid-grey-1,#fafafa);"
+    "--nest-ring:3px;--nest-height:55vh;--nest-fade:none;--nest-over:auto",
+}
 
 
 def view_of(task: RetrievalTask, wording: Wording) -> str:
@@ -52,8 +57,8 @@ def view_of(task: RetrievalTask, wording: Wording) -> str:
         _passage(letter, text, marker, wording) for letter, (_, text) in zip(letters, task.passages, strict=True)
     )
     style = "".join([*_STYLE.splitlines(), *_answering(letters)])
-    query = f'<div class="nest-query" dir="auto" role="heading" aria-level="2">{_plain(task.query)}</div>'
-    return f'<div class="nest"><style>{style}</style>{query}{"".join(passages)}</div>'
+    query = f'<h2 dir="auto">{_plain(task.query)}</h2>'  # first: "find similar" quotes a field's first characters
+    return f'{query}<div class="nest"><style>{style}</style>{"".join(passages)}</div>'
 
 
 def _passage(letter: str, text: str, marker: Marker, wording: Wording) -> str:
@@ -72,14 +77,11 @@ def _answering(letters: str) -> Iterator[str]:
 
     Argilla's page scrolls no passage for those who use the keyboard alone: one that lies below stands at the bottom.
     """
-    for letter in letters:
-        box, passage = f':root:has([id="relevant_{letter}"]', f".nest-{letter}"
-        yield f"{box}:checked) {passage} .nest-letter{{{_CHOSEN}}}"
-        yield f"{box}:focus-visible) {passage} .nest-letter{{box-shadow:0 0 0 3px var(--bg-opacity-20,#ccc)}}"
-        yield f"{box}:focus-visible) {passage}{{{_AT_HAND}}}"
-        yield f"{box}:focus-visible) {passage} .nest-text{{{_UNFOLDED}}}"
-    if others := ",".join(f"label[for=relevant_{letter}]" for letter in LETTERS if letter not in letters):
-        yield f"{others}{{{_NOT_SHOWN}}}"
+    for state, look in _LOOKS.items():
+        passages = (f":root:has(#relevant_{one}:{state}) .record--focus .nest-{one}" for one in letters)
+        yield f"{','.join(passages)}{{{look}}}"
+    shown = ",".join(f"[for=relevant_{one}]" for one in [*letters, NONE])
+    yield f"form label[for^=relevant_]:not({shown}){{opacity:.3;pointer-events:none}}"
 
 
 def _plain(text: str) -> str:

@@ -21,8 +21,8 @@ class Marker:
     """
 
     def __init__(self, query: str, language: str) -> None:
-        self._stem = _stemmer(language)
-        self._wanted = {self._key(word) for word in words(query) if word not in stop_words(language)}
+        self._language, empty = language, _function_words(language)
+        self._wanted = {_key(word, language) for word in words(query) if word not in empty}
 
     def parts(self, text: str) -> Iterator[tuple[str, bool]]:
         """Yield the text in pieces, which joined are the text, and whether each is a word of the query."""
@@ -32,15 +32,22 @@ class Marker:
             if start < 0:  # cut up in another way than it is written
                 continue
             end = start + len(word)
-            if self._key(word) in self._wanted:
+            if _key(word, self._language) in self._wanted:
                 yield text[done:start], False
                 yield text[start:end], True
                 done = end
         yield text[done:], False
 
-    def _key(self, word: str) -> str:
-        stem = self._stem.stemWord(word) if self._stem else word
-        return "".join(folded_words(stem)) or stem
+
+@lru_cache(2**16)
+def _key(word: str, language: str) -> str:
+    """Return what a word has in common with its other forms."""
+    stemmer = _stemmer(language)
+    stem = stemmer.stemWord(word) if stemmer else word
+    return "".join(folded_words(stem)) or stem
+
+
+_function_words = lru_cache(stop_words)
 
 
 @lru_cache

@@ -232,11 +232,12 @@ def add_labelled(
         judged: as `judged_passages` gives it.
     """
     asked = queries.select("query_id", "old_id", own="passage_id", query=pl.coalesce("rewritten_from", "text"))
+    refused = judged.filter(pl.col("confirmed") & ~pl.col("relevant"))
     others = (
         labelled.select("passage_id", old_id="query_id")
         .join(asked, on="old_id", maintain_order="left")
         .filter(pl.col("passage_id") != pl.col("own"))
-        .join(judged.filter(~pl.col("relevant")), on=["query", "passage_id"], how="anti", maintain_order="left")
+        .join(refused, on=["query", "passage_id"], how="anti", maintain_order="left")
         .join(positives, on=["query_id", "passage_id"], how="anti", maintain_order="left")
     )
     return pl.concat([positives, others.select("query_id", "passage_id", source=pl.lit("own"))])

@@ -147,7 +147,7 @@ def test_a_record_deleted_in_the_ui_comes_again_while_it_is_in_the_queue_and_los
 
 
 def test_what_a_push_that_died_left_is_made_whole(seat, workspace, desk):
-    begin(seat, workspace, "record")
+    seat.begin(workspace, "round-01-audit", "record")
     assert counts(desk.push(ROUND, [audit(1)])) == [("audit", 0, 1)]
     assert len(seat.records(workspace, "round-01-audit")) == 1
 
@@ -169,7 +169,7 @@ def test_another_queue_renews_the_order_of_what_nobody_answered(seat, workspace,
 
 
 def test_a_round_of_the_plain_form_is_pushed_to_pulled_and_answered_as_before(seat, workspace, desk):
-    begin(seat, workspace, "query")
+    seat.begin(workspace, "round-01-audit", "query")
     assert counts(desk.push(ROUND, [audit(1)])) == [("audit", 0, 1)]
     anna = seat.person(workspace)
     record = seat.records(workspace, "round-01-audit")[f"{1:020x}"]
@@ -184,18 +184,6 @@ def test_a_round_of_the_plain_form_is_pushed_to_pulled_and_answered_as_before(se
     pulled = desk.pull(ROUND)
     assert pulled.given[0].values == {"query_quality": "good", "relevant": ["p1-0"]}
     assert pulled.shown[0].query == "domanda 1?"
-
-
-def begin(seat, workspace, name):
-    """Leave what a push of ours leaves that ends after the first field."""
-    made = {"metadata": {"made_by": "nestling"}, "workspace_id": seat.workspace_id(workspace)}
-    dataset = seat.ask("POST", "/datasets", {"name": "round-01-audit"} | made)
-    settings = {"type": "text", "use_markdown": name == "record"}
-    seat.ask(
-        "POST",
-        f"/datasets/{dataset['id']}/fields",
-        {"name": name, "title": "x", "required": True, "settings": settings},
-    )
 
 
 def test_two_who_push_at_once_make_one_dataset(seat, workspace, params, sit):

@@ -100,3 +100,11 @@ def test_pairs_of_another_person_are_others_and_those_of_another_article_are_not
     assert pair_leaks(graded(("t", woman, flute)), asked, LIMITS).is_empty()
     (leak,) = pair_leaks(graded(("t", flute, article)), asked, LIMITS).iter_rows(named=True)
     assert 0.85 <= leak["similarity"] < 1.0  # of the farther sentence
+
+
+def test_a_pair_of_like_sentences_is_as_near_as_the_order_that_fits_better():
+    guitar, article = "Un uomo sta suonando una chitarra.", "Un uomo sta suonando la chitarra."
+    (leak,) = pair_leaks(
+        graded(("t", guitar, article)), graded(("e", guitar, article), suite="sts"), LIMITS
+    ).iter_rows(named=True)
+    assert leak["similarity"] == 1.0

@@ -232,13 +232,14 @@ NEARLY = "come rinnovo la carta d'identità scaduta?"
 
 def ask(text, origin, place=0):
     """Have one of the queries ask something else, as from another origin."""
-    queries = read_table("data/curated/queries.parquet", CuratedQuery)
     this = pl.col("query_id") == NAMES[place]
     told = [
         pl.when(this).then(pl.lit(new)).otherwise(column).alias(column)
         for column, new in {"text": text, "origin": origin}.items()
     ]
-    write_table(queries.with_columns(told), "data/curated/queries.parquet", CuratedQuery)
+    tables = {"data/generated/queries.parquet": Query, "data/curated/queries.parquet": CuratedQuery}
+    for path, schema in tables.items():
+        write_table(read_table(path, schema).with_columns(told), path, schema)
 
 
 @pytest.mark.parametrize("origin", ["llm", "extractive"])
@@ -281,6 +282,13 @@ def test_a_short_training_query_that_nearly_equals_a_held_out_one_is_dropped_and
     assert (report["repeats_of_dev_and_test_dropped"], report["repeats_by_origin"]) == (1, {origin: 1})
     assert NAMES[0] not in train["query_id"].to_list()
     assert report["leaks_dropped"] == 0
+
+
+def test_a_dev_query_that_nearly_equals_a_held_out_one_chooses_no_checkpoint(project):
+    ask(SHORT, "recorded", place=5)
+    ask(NEARLY, "recorded", place=4)
+    report, _ = balanced(project)
+    assert (report["retrieval"]["dev"], report["heldout_queries"]) == (0, 1)
 
 
 def test_a_leaking_negative_alone_is_taken_from_its_row(project):
