@@ -30,8 +30,9 @@ repro: $(BIN)/nestling  ## rebuild data, model and figures of the set that param
 	@nestling show
 	@echo 'all figures: dvc metrics show, reports/model_card.md; pictures: dvc plots show'
 
+# a file of tests stays in one process; each has a server of its own, and one thread, so that none waits for another
 test: engine argilla-server  ## run all tests, those with the real vLLM and the real Argilla included
-	python -m pytest
+	OMP_NUM_THREADS=1 python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 engine: $(VENV)/.engine  ## install vLLM for a machine without a GPU, unless a vLLM is there, and Ray (docs/llm.md)
 

@@ -10,7 +10,6 @@ Writes  data/balanced/{retrieval,sts}/{train,dev}.parquet (RetrievalRow, StsRow)
 """
 
 import random
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,9 +18,10 @@ import polars as pl
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
 from nestling.cli import run, say
-from nestling.corpus.contamination import TEXTS, NearDuplicate, pair_leaks, text_leaks
+from nestling.corpus.contamination import NearDuplicate
 from nestling.errors import UserError
-from nestling.evaluation.heldout import WRITTEN, HeldOut, hold_out
+from nestling.evaluation.heldout import HeldOut, hold_out
+from nestling.evaluation.leaks import by_origin, repeats, stop_at, suite_leaks, without
 from nestling.params import StageParams
 from nestling.reporting.cards import data_card
 from nestling.tables.corpus import Passage, SentencePair, SuiteDocument, SuitePair, SuiteQrel, SuiteQuery
@@ -143,94 +143,6 @@ def matched_sizes(retrieval: int, sts: int, params: BalanceParams) -> tuple[int,
     return min(size, int(retrieval * params.max_repeat)), min(size, int(sts * params.max_repeat))
 
 
-def find_leaks(
-    train: pl.DataFrame, pairs: pl.DataFrame, suites: Mapping[str, pl.DataFrame], limits: NearDuplicate
-) -> pl.DataFrame:
-    """Return the table Leak.
-
-    A suite's queries and the documents that it brought itself must not resemble any training text. Documents that a
-    suite borrows from the set are what the encoder is raised on and are no leak.
-
-    Args:
-        train: retrieval rows of the train split.
-        pairs: sentence pairs of the train split.
-        suites: documents, queries and pairs of every evaluation suite.
-        limits: from where on two texts are one.
-    """
-    shown = train.select(item_id="negative_ids", text="negatives").explode("item_id", "text").drop_nulls()
-    trained = pl.concat(
-        [
-            train.select(item=pl.lit("query"), item_id="query_id", text="anchor"),
-            train.select(item=pl.lit("passage"), item_id="positive_id", text="positive"),
-            shown.select(item=pl.lit("passage"), item_id="item_id", text="text"),
-            *(pairs.select(item=pl.lit("pair"), item_id="pair_id", text=f"sentence{side}") for side in (1, 2)),
-        ]
-    ).cast(TEXTS)  # type: ignore[arg-type]
-    measured = pl.concat(
-        [
-            suites["queries"].select("suite", item=pl.lit("query"), item_id="query_id", text="text"),
-            suites["documents"]
-            .filter("own")
-            .select("suite", item=pl.lit("document"), item_id="document_id", text="text"),
-        ]
-    )
-    found = text_leaks(trained.unique(maintain_order=True), measured, limits)
-    return traced(pl.concat([found, pair_leaks(pairs, suites["pairs"], limits)]), train)
-
-
-def traced(leaks: pl.DataFrame, train: pl.DataFrame) -> pl.DataFrame:
-    """Return the leaks with the origin of the training text, and whether it is a coincidence.
-
-    People brought documents, pairs and recorded queries. A query that a program or an LLM wrote knew no suite: where
-    it repeats one, short texts met by chance.
-    """
-    asked = train.select(train_item=pl.lit("query"), train_id="query_id", train_origin="origin").unique()
-    found = leaks.join(asked, on=["train_item", "train_id"], how="left", maintain_order="left")
-    brought = pl.when(pl.col("train_item") == "passage").then(pl.lit("document")).otherwise("train_item")
-    return found.with_columns(pl.col("train_origin").fill_null(brought)).with_columns(
-        coincidence=(pl.col("train_item") == "query") & (pl.col("train_origin") != WRITTEN)
-    )
-
-
-def by_origin(leaks: pl.DataFrame) -> dict[str, int]:
-    """Return how many training texts of each origin leak."""
-    texts = leaks.unique(["train_item", "train_id"])
-    return dict(texts["train_origin"].value_counts().sort("train_origin").iter_rows())
-
-
-def without(train: pl.DataFrame, pairs: pl.DataFrame, leaks: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the training rows and pairs without what leaks: queries, positives, single negatives, pairs."""
-    gone = {
-        item: leaks.filter(pl.col("train_item") == item)["train_id"].to_list() for item in ("query", "passage", "pair")
-    }
-    rows = train.filter(~pl.col("query_id").is_in(gone["query"]) & ~pl.col("positive_id").is_in(gone["passage"]))
-    if gone["passage"]:
-        stays = [[one not in gone["passage"] for one in ids] for ids in rows["negative_ids"].to_list()]
-        for column in ("negatives", "negative_ids"):
-            kept = [
-                [text for text, stay in zip(texts, mask, strict=True) if stay]
-                for texts, mask in zip(rows[column].to_list(), stays, strict=True)
-            ]
-            rows = rows.with_columns(pl.Series(column, kept, dtype=pl.List(pl.String)))
-    return rows, pairs.filter(~pl.col("pair_id").is_in(gone["pair"]))
-
-
-def gate(leaks: pl.DataFrame, params: BalanceParams) -> None:
-    """Stop the build when text that people brought stands in a suite and nobody said to drop it."""
-    brought = leaks.filter(~pl.col("coincidence"))
-    if brought.is_empty() or params.contamination == "drop":
-        return
-    named = [
-        f"{suite} {item} {name!r} ({text[:60]!r})"
-        for suite, item, name, text in brought.select("suite", "eval_item", "eval_id", "eval_text").head(5).iter_rows()
-    ]
-    raise UserError(
-        f"{brought.height} training texts stand in an evaluation suite, so its scores would not be believed: "
-        f"{'; '.join(named)}{' ...' if brought.height > 5 else ''}. All of them are in {LEAKS} (coincidence: false); "
-        "take them out of the set, or set balance.contamination to drop to train without them"
-    )
-
-
 def gated(
     split: dict[str, pl.DataFrame], pairs: dict[str, pl.DataFrame], held: HeldOut, params: BalanceParams
 ) -> Gated:
@@ -243,25 +155,22 @@ def gated(
         "queries": read_table("data/suites/queries.parquet", SuiteQuery),
         "pairs": read_table("data/suites/pairs.parquet", SuitePair),
     }
-    rows, graded = pl.concat([split["train"], split["dev"]]), pl.concat([pairs["train"], pairs["dev"]])
-    leaks = find_leaks(rows, graded, suites, params.near_duplicate)
+    limits = params.near_duplicate
+    leaks = suite_leaks(pl.concat(split.values()), pl.concat(pairs.values()), suites, limits)
     write_text(check(leaks, Leak, "finding leaks").write_ndjson(), LEAKS)
-    gate(leaks, params)
-    asked = {"item": pl.lit("query"), "item_id": pl.col("query_id"), "text": pl.col("anchor")}
-    dev_queries = split["dev"].select("query_id", "anchor", suite=pl.lit("dev"))
-    ours = pl.concat([dev_queries, held.queries.select("query_id", "suite", anchor="text")], how="diagonal").select(
-        "suite", **asked
-    )
-    repeats = text_leaks(split["train"].select(**asked).unique(maintain_order=True), ours, params.near_duplicate)
-    repeats = traced(repeats, split["train"])
-    train, kept = without(split["train"], pairs["train"], pl.concat([leaks, repeats]))
+    if params.contamination == "stop":
+        stop_at(leaks, LEAKS)
+    tested = held.queries.select("suite", "query_id", "text")
+    dev_queries = split["dev"].select("query_id", suite=pl.lit("dev"), text="anchor").select(tested.columns)
+    repeated = repeats(split["train"], pl.concat([tested, dev_queries]), limits)
+    train, kept = without(split["train"], pairs["train"], pl.concat([leaks, repeated]))
     if train.is_empty() and kept.is_empty():
         raise UserError(
-            f"nothing is left to train on: {leaks.height} texts stood in a suite ({LEAKS}), {repeats.height} repeated "
-            "held-out queries; reports/filter.json and reports/curation.json say what went before"
+            f"nothing is left to train on: {leaks.height} texts stood in a suite ({LEAKS}), {repeated.height} "
+            "repeated held-out queries; reports/filter.json and reports/curation.json say what went before"
         )
-    dev, dev_pairs = without(split["dev"], pairs["dev"], leaks)
-    return Gated(train, kept, dev, dev_pairs, leaks, repeats)
+    dev, dev_pairs = without(split["dev"], pairs["dev"], pl.concat([leaks, repeats(split["dev"], tested, limits)]))
+    return Gated(train, kept, dev, dev_pairs, leaks, repeated)
 
 
 def counted(rows: pl.DataFrame, dev: pl.DataFrame, keys: list[str]) -> dict[str, Any]:

@@ -142,7 +142,10 @@ def dev_sets(params: TrainParams) -> DevEvaluator:
     pairs = read_table(SETS / "sts/dev.parquet", StsRow)
     passages = read_table(PASSAGES, Passage)
     how = DevSettings(params.dims, params.dev_passages, params.seed, params.precision)
-    return DevEvaluator(rows, pairs, passages, how)
+    evaluator = DevEvaluator(rows, pairs, passages, how)
+    if evaluator.left_out:
+        say(f"train: {evaluator.left_out} dev queries are not asked: train.dev_passages has no room for what answers")
+    return evaluator
 
 
 def publish(model: SentenceTransformer, params: TrainParams, folder: Path) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests.argilla import argilla
 from tests.project import Project, clone
@@ -11,12 +12,20 @@ __all__ = ["argilla"]  # a fixture
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Return the tiny project after `dvc repro`, committed; work on a copy."""
-    project = clone(tmp_path_factory.mktemp("built"))
-    project.repro()
-    project.commit()
-    return project
+def built(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Project:
+    """Return the tiny project after `dvc repro`, committed; work on a copy.
+
+    Where tests run in several processes, the first that needs it builds it and the others wait for it.
+    """
+    own = tmp_path_factory.mktemp("built")
+    shared = tmp_path_factory.getbasetemp().parent / "built" if worker_id != "master" else own / "project"
+    with FileLock(shared.with_name("built.lock")):
+        if not (shared / "dvc.lock").exists():
+            project = clone(own / "making")
+            project.repro()
+            project.commit()
+            project.root.rename(shared)
+    return Project(shared).copy(own / "copy")
 
 
 @pytest.fixture

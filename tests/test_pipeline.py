@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from nestling.desk.pushing import PushParams
-from nestling.params import SHARED, StageParams, Strict, read_params
+from nestling.params import SHARED, StageParams, Strict, at, read_params
 from tests.project import REPOSITORY, Project, take
 
 PLUMBING = {  # cannot change what a table holds
@@ -202,6 +202,12 @@ def test_every_section_has_its_class_and_loads(path):
         params_class(name).load(path)
     assert PushParams.section == "review"  # which no stage reads
     PushParams.load(path)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("part", ["prepare", "generate.llm", "review", "curate", "evaluate"])
+def test_recipes_agree_in_what_no_encoder_decides(path, part):
+    assert at(read_params(path), part, {}) == at(read_params(REPOSITORY / "params.yaml"), part, {}) != {}
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

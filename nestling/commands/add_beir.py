@@ -8,7 +8,7 @@ from pathlib import Path
 from nestling.cli import say
 from nestling.commands.landing import Target, landing
 from nestling.corpus.beir import Query, corpus_of, distinct_queries, one_of, queries_of, read_queries
-from nestling.corpus.qrels import Known, Qrel, check_known, read_qrels
+from nestling.corpus.qrels import Known, Qrel, check_known, judged_for, read_qrels
 from nestling.corpus.recorded import check_suite_name, suites_in
 from nestling.corpus.rejects import counted, first_of
 from nestling.corpus.rows import MAX_ROW, read_jsonl
@@ -26,7 +26,7 @@ def bring_beir(folder: Path, target: Target, split: str, suite: str) -> None:
     """
     check_suite_name(suite, suites_in(target.folder, but=f"eval/{suite}"))
     corpus, queries, judgements = _files(folder, split)
-    qrels, unjudged = read_qrels(judgements, folder)
+    told = read_qrels(judgements, folder)
     asked, unread = distinct_queries(read_queries(queries, queries.name))
     documents, broken = distinct(
         row_documents(read_jsonl(corpus, corpus.name, MAX_ROW), corpus.name, MAX_ROW, Settings())
@@ -34,20 +34,22 @@ def bring_beir(folder: Path, target: Target, split: str, suite: str) -> None:
     if not documents:
         raise UserError(f"{corpus} has no document ({counted(broken)}; {first_of(broken)})")
     known = Known.of((document.document_id for document in documents), broken)
-    check_known(qrels, {query.query_id for query in asked}, known, f"{folder} {split}", "mend the dataset")
-    judged = {qrel.query_id for qrel in qrels}
+    check_known(told.relevant, {query.query_id for query in asked}, known, f"{folder} {split}", "mend the dataset")
+    judged = {qrel.query_id for qrel in told.relevant}
     if not judged:
+        unjudged = told.left_out
         why = f" ({counted(unjudged)}; {first_of(unjudged)})" if unjudged else ""
         raise UserError(f"{judgements} judges no document relevant{why}: mend it or choose another --split")
     taken = [query for query in asked if query.query_id in judged]
+    whole, unused = judged_for(told, judged, known.ids)
     with landing(target) as staging:
         _copy_plain(corpus, staging / "documents" / "corpus.jsonl")
-        _write_suite(staging / "eval" / suite, taken, qrels)
-        say(f"took {len(documents)} documents; suite {suite}: {len(taken)} queries, {len(qrels)} qrels of {split}")
-        left = len(asked) - len(taken)
-        unused = [*broken, *unread, *unjudged]
+        _write_suite(staging / "eval" / suite, taken, whole)
+        size = f"{len(taken)} queries, {len(told.relevant)} qrels of {split}"
+        say(f"took {len(documents)} documents; suite {suite}: {size}")
+        unused = [*broken, *unread, *unused]
         why = f" ({counted(unused)}; {first_of(unused)})" if unused else ""
-        say(f"left {left} queries without qrels, {len(unused)} rows that cannot be used{why}")
+        say(f"left {len(asked) - len(taken)} queries without qrels, {len(unused)} rows that cannot be used{why}")
 
 
 def _files(folder: Path, split: str) -> tuple[Path, Path, Path]:

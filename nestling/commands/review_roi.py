@@ -7,9 +7,8 @@ more rows would mean more steps. The larger set of a kind is therefore cut to th
 question is what the judgements bought at equal size, and a row that they saved is worth no more than one that they
 took away. The dev sets, by which a checkpoint is chosen, stay as the judgements leave them.
 
-All encoders are measured on the same suites. Of the set's own held-out queries only those are asked that both projects
-hold out in the same words, and what answers them is what people say answers them. The contamination gate of balance
-stands before every training.
+All encoders are measured on the same suites; the set's own held-out queries, and what answers them, hang on no
+judgement. The contamination gate of balance stands before every training.
 
 One row more or less makes a training end elsewhere, by as much as a few judgements are worth. So each of the two is
 trained several times, the pairs differing in shared.seed, and the interval holds that chance too.
@@ -141,7 +140,7 @@ def plan(of: Pair) -> list[Step]:
     seed = of.params["shared"]["seed"]
     sets = tuple(balanced(of, folder) for folder in of.folders)
     code = [digest(Path(f"nestling/review/{name}.py")) for name in ("sizes", "variants")]
-    outs = tuple(folder / f"data/{name}" for folder in of.folders for name in ("balanced", "heldout"))
+    outs = tuple(folder / "data/balanced" for folder in of.folders)
     key = key_of(code, seed, [step.key for step in sets])
     equal = Step("equal", of.home, key, (of.sizes, *outs), partial(_equal, of), sets)
     trained = [stage_step("train", of, folder, (equal,)) for folder in of.folders]
@@ -161,22 +160,21 @@ def stage_step(name: str, of: Pair, folder: Path, after: tuple[Step, ...]) -> St
 
 
 def balanced(of: Pair, folder: Path) -> Step:
-    """Return the step after which a folder's balanced sets and held-out queries lie aside, to be cut."""
+    """Return the step after which a folder's balanced sets lie aside, to be cut."""
     whole = stage_step("balance", of, folder, (stage_step("curate", of, folder, ()),))
-    aside = tuple(folder / UNCUT / name for name in ("balanced", "heldout"))
+    aside = folder / UNCUT / "balanced"
 
     def work() -> None:
         whole.work()
         remove(folder / UNCUT)
-        (folder / UNCUT).mkdir()
-        for path in aside:
-            (folder / "data" / path.name).rename(path)
+        aside.parent.mkdir()
+        (folder / "data/balanced").rename(aside)
 
-    return Step(whole.name, folder, whole.key, aside, work, whole.after)
+    return Step(whole.name, folder, whole.key, (aside, folder / "data/heldout"), work, whole.after)
 
 
 def _equal(of: Pair) -> None:
-    say(f"roi: training {of.home.name}: sets of one size, and the held-out queries of both")
+    say(f"roi: training {of.home.name}: sets of one size")
     write_json(equalise(*of.folders, of.params["shared"]["seed"]), of.sizes)
 
 

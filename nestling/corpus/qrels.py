@@ -1,7 +1,7 @@
 """Judgements of relevance (qrels): which documents answer a query, as BEIR and TREC write it down."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -27,11 +27,30 @@ _HIGHEST = 2**31 - 1  # grade that the table takes
 
 
 class Qrel(NamedTuple):
-    """A document that answers a query; relevance is 1 or more."""
+    """A document that somebody judged for a query; relevance is 1 or more where it answers, else 0."""
 
     query_id: str
     document_id: str
     relevance: int
+
+
+class Judgements(NamedTuple):
+    """What a file of qrels says.
+
+    Attributes:
+        relevant: the documents that answer.
+        others: query and document of each grade of 0 or less -> its reject, for where nobody asks for it.
+        rejects: rows that say nothing.
+    """
+
+    relevant: list[Qrel]
+    others: dict[tuple[str, str], Reject]
+    rejects: list[Reject]
+
+    @property
+    def left_out(self) -> list[Reject]:
+        """The rejects where only what answers is wanted."""
+        return [*self.rejects, *self.others.values()]
 
 
 class Known(NamedTuple):
@@ -46,12 +65,14 @@ class Known(NamedTuple):
         return cls(set(ids), {reject.item_id: reject.reason for reject in rejects if reject.item == "document"})
 
 
-def read_qrels(path: Path, root: Path) -> tuple[list[Qrel], list[Reject]]:
+def read_qrels(path: Path, root: Path) -> Judgements:
     """Read judgements: the columns that a header names, else BEIR's three or TREC's four.
 
-    A file whose columns cannot be told is left out whole.
+    A file whose columns cannot be told is left out whole. Of a document that is judged to answer and not to answer the
+    former holds.
     """
     kept: dict[tuple[str, str], Qrel] = {}
+    others: dict[tuple[str, str], Reject] = {}
     rejects: list[Reject] = []
     name = name_of(path, root)
     for row in _judgements(path, name):
@@ -59,10 +80,34 @@ def read_qrels(path: Path, root: Path) -> tuple[list[Qrel], list[Reject]]:
             rejects.append(row)
         elif isinstance(qrel := _qrel(row), Reject):
             rejects.append(qrel)
-        elif kept.setdefault(qrel[:2], qrel) is not qrel:
+        elif qrel[:2] in (kept if qrel.relevance else others):
             shown = " ".join(map(str, qrel))
             rejects.append(Reject("line", row.place, "duplicate_id", "a judgement that was given before", shown))
-    return list(kept.values()), rejects
+        elif qrel.relevance:
+            kept[qrel[:2]] = qrel
+        else:
+            others[qrel[:2]] = Reject("qrel", f"{qrel.query_id} {qrel.document_id}", "not_relevant", row.place)
+    rejects += [others.pop(key) for key in kept if key in others]
+    return Judgements(list(kept.values()), others, rejects)
+
+
+def judged_for(
+    judgements: Judgements, asked: Collection[str], documents: Collection[str]
+) -> tuple[list[Qrel], list[Reject]]:
+    """Return all judgements of a suite, for Judged@k those of documents that do not answer too, and the rejects.
+
+    Args:
+        judgements: of which those that do not answer matter only between `asked` and `documents`.
+        asked: queries that the suite asks.
+        documents: that it searches.
+    """
+    qrels, rejects = [*judgements.relevant], [*judgements.rejects]
+    for (query, document), reject in judgements.others.items():
+        if query in asked and document in documents:
+            qrels.append(Qrel(query, document, 0))
+        else:
+            rejects.append(reject)
+    return qrels, rejects
 
 
 def check_known(qrels: Iterable[Qrel], query_ids: set[str], documents: Known, where: str, way_out: str) -> None:
@@ -93,9 +138,7 @@ def _qrel(row: Row) -> Qrel | Reject:
         return Reject("line", row.place, "broken_row", "an id is empty", shown)
     if grade is None or not grade.is_integer():
         return Reject("line", row.place, "broken_row", f"the score {score!r} is not a whole number", shown)
-    if grade <= 0:
-        return Reject("qrel", f"{query_id} {document_id}", "not_relevant", row.place)
-    return Qrel(query_id, document_id, int(min(grade, _HIGHEST)))
+    return Qrel(query_id, document_id, int(min(max(grade, 0), _HIGHEST)))
 
 
 def _judgements(path: Path, name: str) -> Iterator[Row | Reject]:

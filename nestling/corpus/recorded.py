@@ -14,7 +14,7 @@ from nestling.cli import say
 from nestling.corpus.beir import Query, corpus_of, distinct_queries, one_of, queries_of, read_queries
 from nestling.corpus.formats import ROW_FORMATS, kind_of
 from nestling.corpus.pairs import ENDINGS, normalise_scores, pairs_frame, read_pairs, scale_of
-from nestling.corpus.qrels import NO_TEXT, Known, Qrel, check_known, read_qrels
+from nestling.corpus.qrels import NO_TEXT, Judgements, Known, Qrel, check_known, judged_for, read_qrels
 from nestling.corpus.rejects import Reject, emptied, rejects_frame
 from nestling.corpus.rows import MAX_ROW, read_jsonl
 from nestling.corpus.settings import FILE, Settings, read_settings
@@ -161,11 +161,11 @@ def _left(found: Found, detail: str) -> list[Reject]:
 
 def _train_qrels(folder: Path) -> tuple[dict[str, list[str]], list[Reject]]:
     path = one_of(folder / "qrels", folder, "train.tsv")
-    qrels, rejects = read_qrels(path, folder) if path else ([], [])
+    found = read_qrels(path, folder) if path else Judgements([], {}, [])
     judged: dict[str, list[str]] = {}
-    for qrel in qrels:
+    for qrel in found.relevant:
         judged.setdefault(qrel.query_id, []).append(qrel.document_id)
-    return judged, rejects
+    return judged, found.left_out
 
 
 def _strange_qrels(folder: Path) -> Iterator[Reject]:
@@ -194,19 +194,22 @@ def _read_suite(gathered: _Gathered, suite: str, found: Found, documents: Known,
         gathered.rejects += rejects
         return
     known = _own_documents(gathered, suite, found.path, settings) or documents
-    qrels, queries, rejects = _judged_queries(found.path)
+    judgements, queries, unread = _judged_queries(found.path)
+    qrels = judgements.relevant
     way_out = f"correct eval/{suite}, or bring what is missing"
     where = f"{found.path.parent.parent} suite {suite}"
     if qrels and queries:
         check_known(qrels, {query.query_id for query in queries}, known, where, way_out)
     answered = {qrel.query_id for qrel in qrels}
     asked = [query for query in queries if query.query_id in answered]
-    rejects += [
+    judged, unused = judged_for(judgements, answered, known.ids)
+    unasked = [
         Reject("query", f"{suite}/{query.query_id}", "no_qrels", "no document answers it", query.text)
         for query in queries
         if query.query_id not in answered
     ]
-    gathered.qrels += [(suite, qrel) for qrel in qrels]
+    rejects = [*unused, *unread, *unasked]
+    gathered.qrels += [(suite, qrel) for qrel in judged]
     gathered.queries += [(suite, query) for query in asked]
     gathered.rejects += [*rejects, *emptied("suite", suite, len(asked), rejects)]
 
@@ -228,8 +231,8 @@ def _own_documents(gathered: _Gathered, suite: str, folder: Path, settings: Sett
     return Known.of((document.document_id for document in documents), rejects)
 
 
-def _judged_queries(folder: Path) -> tuple[list[Qrel], list[Query], list[Reject]]:
-    """Return the judgements and the queries of a suite, and what was left out, judgements first."""
+def _judged_queries(folder: Path) -> tuple[Judgements, list[Query], list[Reject]]:
+    """Return the judgements and the queries of a suite, and which queries were left out."""
     root = folder.parent.parent
     path = queries_of(folder, root)
     judgements = one_of(folder, root, "qrels/test.tsv", "qrels.tsv")
@@ -237,8 +240,7 @@ def _judged_queries(folder: Path) -> tuple[list[Qrel], list[Query], list[Reject]
         lacking = "queries.jsonl" if path is None else "qrels/test.tsv or qrels.tsv"
         raise UserError(f"{folder} has no {lacking}: a suite needs queries and qrels, see docs/sets.md")
     queries, unread = distinct_queries(read_queries(path, name_of(path, root)))
-    qrels, unjudged = read_qrels(judgements, root)
-    return qrels, queries, [*unjudged, *unread]
+    return read_qrels(judgements, root), queries, unread
 
 
 def _tables(gathered: _Gathered) -> Suites:

@@ -1,4 +1,4 @@
-"""Equal terms for two encoders: training sets of one size, and held-out queries that both projects hold out.
+"""Equal terms for two encoders: training sets of one size.
 
 Knows two folders that the stage balance has filled (uncut/) and fills what train and evaluate read (data/). A set is
 cut, never repeated: a seeded sample of its rows stays, in their order, so that both trainings have the same steps.
@@ -11,7 +11,6 @@ from typing import Any
 import dataframely as dy
 import polars as pl
 
-from nestling.tables.corpus import SuiteQrel, SuiteQuery
 from nestling.tables.io import read_table, write_table
 from nestling.tables.training import RetrievalRow, StsRow
 
@@ -28,19 +27,13 @@ def cut(rows: pl.DataFrame, size: int, seed: int) -> pl.DataFrame:
     return rows[sorted(random.Random(seed).sample(range(rows.height), size))]
 
 
-def common(without: pl.DataFrame, judged: pl.DataFrame) -> pl.DataFrame:
-    """Return the held-out queries that both projects have in the same words."""
-    return judged.join(without, on=["suite", "query_id", "text"], how="semi", maintain_order="left")
-
-
 def equalise(without: Path, judged: Path, seed: int) -> dict[str, Any]:
-    """Fill data/balanced and data/heldout of both folders from their uncut ones; return what was there and was cut.
+    """Fill data/balanced of both folders from their uncut ones; return what was there and was cut.
 
-    The dev sets stay each folder's own. The held-out queries of both have the answers that people's judgements leave.
+    The dev sets stay each folder's own; the held-out suites are the same, for they hang on no judgement.
     Of each set it says how many rows there were, how many were cut, and how many distinct ones it alone had.
     """
-    found = {kind: _equal_sets(kind, (without, judged), seed) for kind in KINDS}
-    return {**found, "heldout": _equal_queries(without, judged)}
+    return {kind: _equal_sets(kind, (without, judged), seed) for kind in KINDS}
 
 
 def _equal_sets(kind: str, folders: tuple[Path, Path], seed: int) -> dict[str, dict[str, int]]:
@@ -60,15 +53,3 @@ def _equal_sets(kind: str, folders: tuple[Path, Path], seed: int) -> dict[str, d
         }
         for name, rows, mine, other in zip(("without", "with"), sets, content, content[::-1], strict=True)
     }
-
-
-def _equal_queries(without: Path, judged: Path) -> dict[str, int]:
-    sets = [read_table(folder / UNCUT / "heldout/queries.parquet", SuiteQuery) for folder in (without, judged)]
-    both = common(*sets)
-    answers = read_table(judged / UNCUT / "heldout/qrels.parquet", SuiteQrel).join(
-        both, on=["suite", "query_id"], how="semi"
-    )
-    for folder in (without, judged):
-        write_table(both, folder / "data/heldout/queries.parquet", SuiteQuery)
-        write_table(answers, folder / "data/heldout/qrels.parquet", SuiteQrel)
-    return {"without": sets[0].height, "with": sets[1].height, "compared": both.height}

@@ -100,12 +100,12 @@ class SuiteQuery(dy.Schema):
 
 
 class SuiteQrel(dy.Schema):
-    """Which document answers a suite's query, and how well (1 and up)."""
+    """A document that somebody judged for a suite's query: how well it answers (1 and up), or 0 where it does not."""
 
     suite = dy.String(primary_key=True)
     query_id = dy.String(primary_key=True)
     document_id = dy.String(primary_key=True)
-    relevance = dy.Int32(min=1)
+    relevance = dy.Int32(min=0)
 
 
 class SuitePair(dy.Schema):

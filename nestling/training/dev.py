@@ -1,7 +1,12 @@
-"""How good the model is on the dev sets, so that the best checkpoint can be kept."""
+"""How good the model is on the dev sets, so that the best checkpoint can be kept.
+
+Measured as a suite is: a query finds documents, each scoring as its best passage, and every document that it names
+answers. The negatives that an encoder mined are not sought out: it would be judged by its own choice.
+"""
 
 import random
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +22,7 @@ from nestling.retrieval.encoders import Precision
 NDCG, SPEARMAN = "dev_ndcg@10", "dev_spearman"
 _DISCOUNTS = 1 / np.log2(np.arange(2, 12))  # of the first ten places
 _BATCH = 32  # texts encoded at once: it decides time alone
+_BLOCK = 512  # queries whose scores are in memory at once
 
 
 @dataclass(frozen=True)
@@ -25,8 +31,8 @@ class DevSettings:
 
     Attributes:
         dims: Matryoshka dimensions.
-        size: passages searched at most.
-        seed: of their sample.
+        size: passages searched at most; more only where the documents that answer a query are all longer.
+        seed: of what is drawn.
         precision: of the arithmetic, as in training.
     """
 
@@ -44,25 +50,33 @@ class DevEvaluator(BaseEvaluator):
     Args:
         rows: retrieval rows of the dev split.
         pairs: sentence pairs of the dev split.
-        passages: all passages; dev queries search their own positives and negatives and a sample of the rest.
+        passages: all passages. Queries are drawn, origins in turn, while there is room for the documents that answer
+            them; other documents fill it up.
         settings: how.
+
+    Attributes:
+        left_out: queries that no room was found for.
     """
 
     def __init__(self, rows: pl.DataFrame, pairs: pl.DataFrame, passages: pl.DataFrame, settings: DevSettings) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.dims, self.precision, self.pairs = list(settings.dims), settings.precision, pairs
         self.graded = pairs.height > 2 and pairs["score"].n_unique() > 1  # else there is nothing to correlate with
-        needed = {*rows["positive_id"], *(name for names in rows["negative_ids"].to_list() for name in names)}
-        others = [name for name in passages["passage_id"] if name not in needed]
-        room = max(0, min(len(others), settings.size - len(needed)))
-        sample = random.Random(settings.seed).sample(others, room)
-        searched = passages.filter(pl.col("passage_id").is_in([*needed, *sample]))
+        holder = dict(passages.select("passage_id", "document_id").iter_rows())
+        draw = random.Random(settings.seed)
+        asked = _asked(rows, holder, draw)
+        lengths = Counter(holder.values())
+        others = [[name] for name in draw.sample(sorted(lengths), len(lengths))]
+        documents = _fitting(asked["answers"].to_list(), others, lengths, settings.size)
+        searched = passages.filter(pl.col("document_id").is_in([*documents])).sort("document_id", maintain_order=True)
         self.texts = searched["text"].to_list()
-        place = {name: number for number, name in enumerate(searched["passage_id"])}
-        asked = rows.group_by("origin", "anchor", maintain_order=True).agg("positive_id")
-        self.origins = np.array(asked["origin"].to_list())
-        self.queries = asked["anchor"].to_list()
-        self.answers = [{place[name] for name in names} for names in asked["positive_id"].to_list()]
+        names, self.first = np.unique(searched["document_id"].to_list(), return_index=True)
+        place = {name: number for number, name in enumerate(names)}
+        kept = asked.filter(pl.Series([documents.issuperset(each) for each in asked["answers"]], dtype=pl.Boolean))
+        self.left_out = asked.height - kept.height
+        self.origins = kept["origin"].to_numpy()
+        self.queries = kept["anchor"].to_list()
+        self.answers = [{place[name] for name in each} for each in kept["answers"]]
         self.primary_metric = NDCG if self.queries else SPEARMAN
 
     @property
@@ -89,13 +103,48 @@ class DevEvaluator(BaseEvaluator):
 
     def _ndcg(self, queries: np.ndarray, texts: np.ndarray, dim: int) -> float:
         asked, searched = shrink(queries, dim), shrink(texts, dim)
-        scores = np.where(has_direction(asked)[:, None] & has_direction(searched), asked @ searched.T, -np.inf)
-        each = np.array([_ndcg_at_10(row, answers) for row, answers in zip(scores, self.answers, strict=True)])
+        there = has_direction(searched)
+        found: list[float] = []
+        for start in range(0, len(asked), _BLOCK):
+            some = asked[start : start + _BLOCK]
+            scores = np.where(has_direction(some)[:, None] & there, some @ searched.T, -np.inf)
+            best = np.maximum.reduceat(scores, self.first, axis=1)
+            found += map(_ndcg_at_10, best, self.answers[start : start + _BLOCK])
+        each = np.array(found)
         return float(np.mean([each[self.origins == origin].mean() for origin in np.unique(self.origins)]))
 
 
+def _asked(rows: pl.DataFrame, holder: Mapping[str, str], draw: random.Random) -> pl.DataFrame:
+    """Return origin, anchor and `answers`, document ids, in an order that is drawn: of each origin one in turn.
+
+    A passage that may answer and yet is a negative is one that people refused: it makes no answer of its document.
+    """
+    lists = pl.col("answer_ids", "negative_ids").explode().drop_nulls()
+    asked = rows.group_by("origin", "anchor", maintain_order=True).agg("positive_id", lists)
+    told = asked.select("positive_id", "answer_ids", "negative_ids").iter_rows()
+    answers = [sorted({holder[name] for name in {*sure, *{*may} - {*no}}}) for sure, may, no in told]
+    lot = pl.Series(draw.sample(range(asked.height), asked.height), dtype=pl.UInt32)
+    drawn = asked.select("origin", "anchor", answers=pl.Series(answers, dtype=pl.List(pl.String)), lot=lot).sort("lot")
+    return drawn.sort(pl.int_range(pl.len()).over("origin"), maintain_order=True)
+
+
+def _fitting(
+    answers: Sequence[Sequence[str]], others: Sequence[Sequence[str]], lengths: Mapping[str, int], size: int
+) -> set[str]:
+    """Return the documents that find room in `size` passages: what answers, then others; some that answer at least."""
+    fewest = min((sum(lengths[name] for name in group) for group in answers), default=0)
+    taken: set[str] = set()
+    room = max(size, fewest)
+    for group in [*answers, *others]:
+        wanted = sum(lengths[name] for name in {*group} - taken)
+        if wanted <= room:
+            taken.update(group)
+            room -= wanted
+    return taken
+
+
 def _ndcg_at_10(scores: np.ndarray, answers: set[int]) -> float:
-    """Return nDCG@10 of the scores of all texts, expected over the orders of ties; -inf was not found."""
+    """Return nDCG@10 of the scores of all documents, expected over the orders of ties; -inf was not found."""
     gain = 0.0
     for score in scores[sorted(answers)]:
         if np.isfinite(score):

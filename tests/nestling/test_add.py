@@ -189,6 +189,16 @@ def test_a_beir_dataset_becomes_documents_and_a_suite_and_nothing_to_train_on(ne
     assert read_recorded(folder, ids)[0].is_empty()
 
 
+def test_judgements_of_nought_come_along_for_queries_that_are_asked(nestling, beir):
+    put("squad/qrels/test.tsv", "query-id\tcorpus-id\tscore\nq0\td0\t1\nq0\td1\t-1\nq0\td9\t0\nq2\td2\t0\n")
+    code, said = nestling("add", "beir", beir)
+    assert code == 0
+    qrels = Path("data/raw/squad/eval/squad/qrels/test.tsv").read_text()
+    assert qrels == "query-id\tcorpus-id\tscore\nq0\td0\t1\nq0\td1\t0\n"
+    assert "suite squad: 1 queries, 1 qrels of test" in said
+    assert "2 rows that cannot be used (2 not_relevant" in said
+
+
 def test_a_second_split_is_a_second_suite(nestling, beir):
     assert nestling("add", "beir", beir)[0] == 0
     assert nestling("add", "beir", beir, "--split", "train", "--suite", "dev")[0] == 0

@@ -7,8 +7,10 @@ from sentence_transformers.sentence_transformer.evaluation import (
     InformationRetrievalEvaluator,
 )
 
-from nestling.evaluation.metrics import spearman
-from nestling.retrieval.embeddings import shrink
+from nestling.evaluation.metrics import score_queries, spearman
+from nestling.evaluation.suites import POOL, make_suites
+from nestling.retrieval.embeddings import Vectors, encode_texts, shrink
+from nestling.retrieval.search import top_documents
 from nestling.training.dev import NDCG, SPEARMAN, DevEvaluator, DevSettings
 from tests.encoders import static_encoder, tiny_bert
 
@@ -19,7 +21,7 @@ TEXTS = {
     "p4": "il coro prova di sera",
     "p5": "il mulino chiude di sera",
 }
-PASSAGES = pl.DataFrame({"passage_id": list(TEXTS), "text": list(TEXTS.values())})
+PASSAGES = pl.DataFrame({"passage_id": list(TEXTS), "document_id": list(TEXTS), "text": list(TEXTS.values())})
 PAIRS = pl.DataFrame(
     {
         "sentence1": ["il mulino apre", "la nonna cucina", "il porto chiude", "il coro"],
@@ -31,13 +33,21 @@ DIMS = [5, 2]
 
 
 def rows(*asked):
-    columns = [(origin, anchor, positive, ["p5"]) for origin, anchor, positive in asked]
-    return pl.DataFrame(columns, schema=["origin", "anchor", "positive_id", "negative_ids"], orient="row")
+    """A row a positive; what answers besides stands behind it, parted by blanks."""
+    columns = [(origin, anchor, answers.split(), [*{"p5"} - {*answers.split()}]) for origin, anchor, answers in asked]
+    named = pl.DataFrame(columns, schema=["origin", "anchor", "answer_ids", "negative_ids"], orient="row")
+    return named.with_columns(positive_id=pl.col("answer_ids").list.first())
 
 
-def evaluator(asked=(), pairs=PAIRS, size=10, dims=DIMS, precision="fp32"):
+def evaluator(asked=(), pairs=PAIRS, size=10, dims=DIMS, precision="fp32", passages=PASSAGES):
     settings = DevSettings(dims, size, 1, precision)
-    return DevEvaluator(rows(*asked) if asked else rows(("x", "y", "p1")).clear(), pairs, PASSAGES, settings)
+    return DevEvaluator(rows(*asked) if asked else rows(("x", "y", "p1")).clear(), pairs, passages, settings)
+
+
+def of_one_document(*names):
+    """The passages, those of these names in one document."""
+    mine = pl.col("passage_id").is_in(names)
+    return PASSAGES.with_columns(document_id=pl.when(mine).then(pl.lit("whole")).otherwise("document_id"))
 
 
 @pytest.fixture(scope="module")
@@ -72,12 +82,82 @@ def test_it_agrees_with_sentence_transformers_at_each_dimension(model):
     assert found[SPEARMAN] == pytest.approx(sum(one["x_spearman_cosine"] for one in each) / 2, abs=1e-6)
 
 
-@pytest.mark.parametrize(("size", "searched"), [(1, 2), (3, 3), (99, 5)])
-def test_queries_search_their_own_passages_and_a_sample_of_the_rest(size, searched):
+@pytest.mark.parametrize(("size", "searched"), [(1, 1), (3, 3), (99, 5)])
+def test_queries_search_what_answers_them_and_a_sample_of_the_rest(size, searched):
     found = evaluator([("recorded", *RIGHT)], size=size)
     assert len(found.texts) == searched
-    assert {TEXTS["p1"], TEXTS["p5"]} <= set(found.texts)  # its positive and its negative
+    assert TEXTS["p1"] in found.texts
     assert found.texts == evaluator([("recorded", *RIGHT)], size=size).texts
+
+
+def test_no_mined_negative_decides_what_is_searched():
+    asked = rows(("recorded", *RIGHT))
+    settings = DevSettings(DIMS, 3, 1, "fp32")
+    each = [asked.with_columns(negative_ids=pl.lit([name])) for name in TEXTS]
+    assert len({tuple(DevEvaluator(one, PAIRS, PASSAGES, settings).texts) for one in each}) == 1
+
+
+@pytest.mark.parametrize("first", ["p1", "p3", "p5"])
+def test_any_passage_of_a_named_document_answers_whichever_an_encoder_ranked_first(first, model):
+    answers = " ".join([first, *({"p1", "p3", "p5"} - {first})])
+    asked = [("recorded", "il mulino apre alle nove", answers)]
+    assert evaluator(asked, passages=of_one_document("p1", "p3", "p5"))(model)[NDCG] == 1
+    shuffled = of_one_document("p1", "p3", "p5").sample(fraction=1, shuffle=True, seed=3)
+    assert evaluator(asked, passages=shuffled)(model)[NDCG] == 1
+
+
+def test_a_passage_that_people_refused_is_no_answer(model):
+    refused = rows(("recorded", "il mulino apre alle nove", "p4 p1")).with_columns(negative_ids=pl.lit(["p1"]))
+    for passages, found in ((PASSAGES, False), (of_one_document("p1", "p3", "p4"), True)):
+        mine = DevEvaluator(refused, PAIRS, passages, DevSettings([5], 10, 1, "fp32"))
+        assert (mine(model)[NDCG] == 1) is found
+
+
+def test_no_more_is_searched_than_asked_for_and_every_origin_keeps_a_query():
+    asked = [("recorded", "coro", "p4"), *(("extractive", f"q{number}", f"p{number}") for number in (1, 2, 3, 5))]
+    found = evaluator(asked, size=2)
+    assert len(found.texts) == 2
+    assert (sorted(found.origins), found.left_out) == (["extractive", "recorded"], 3)
+    several = evaluator([("recorded", "mulino", "p1 p5"), ("recorded", "coro", "p4")], size=1)
+    assert (several.queries, several.texts) == (["coro"], [TEXTS["p4"]])  # the other has no room for all its answers
+    long = evaluator([("recorded", "mulino", "p1")], size=1, passages=of_one_document("p1", "p5"))
+    assert set(long.texts) == {TEXTS["p1"], TEXTS["p5"]}  # the one document that answers is longer
+
+
+@pytest.mark.parametrize("size", [6, 99])
+def test_it_agrees_with_the_evaluation_of_suites(size, model):
+    draw = np.random.default_rng(3)
+    words = sorted({word for text in TEXTS.values() for word in text.split()})
+    texts = {f"p{number}": " ".join(draw.choice(words, 4)) for number in range(40)}
+    names = pl.DataFrame({"passage_id": list(texts), "text": list(texts.values())})
+    passages = names.with_columns(document_id=pl.concat_str(pl.lit("d"), pl.int_range(pl.len()) % 17))
+    asked = [("recorded", " ".join(draw.choice(words, 3)), " ".join(draw.choice(list(texts), 3))) for _ in range(30)]
+    mine = evaluator(asked, passages=passages, dims=[5], size=size)
+    part = passages.filter(pl.col("text").is_in(mine.texts)).with_columns(
+        suite=pl.lit("dev"), part=pl.int_range(pl.len())
+    )
+    holder = dict(passages.select("passage_id", "document_id").iter_rows())
+    told = [
+        ("dev", text, holder[name], 1) for _, text, named in asked if text in mine.queries for name in named.split()
+    ]
+    qrels = pl.DataFrame(told, schema=["suite", "query_id", "document_id", "relevance"], orient="row")
+    queries = pl.DataFrame({"query_id": mine.queries, "text": mine.queries}).with_columns(suite=pl.lit("dev"))
+    (suite,) = make_suites(part, queries, qrels)
+    asked, searched = (
+        Vectors([encode_texts(model, texts, role, "fp32", 32)], np.zeros(len(texts), int), np.arange(len(texts)))
+        for texts, role in ((suite.queries, "query"), (suite.passages, "document"))
+    )
+    hits = top_documents(asked, searched, suite.owner, POOL)
+    scores = score_queries(suite.run(hits), suite.qrels).filter(pl.col("metric") == "ndcg@10")
+    assert 0.05 < scores["value"].mean() < 0.95
+    assert mine(model)[NDCG] == pytest.approx(scores["value"].mean(), abs=1e-6)
+
+
+def test_many_queries_are_scored_as_one(model):
+    asked = [("recorded", f"{RIGHT[0]}{' ' * number}", RIGHT[1]) for number in range(600)]
+    wrong = [("recorded", f"{WRONG[0]}{' ' * number}", WRONG[1]) for number in range(600)]
+    one, other = (evaluator([("recorded", *two)])(model)[NDCG] for two in (RIGHT, WRONG))
+    assert evaluator([*asked, *wrong])(model)[NDCG] == pytest.approx((one + other) / 2)
 
 
 @pytest.mark.parametrize("scores", [[0.5, 0.5, 0.5, 0.5], [0.1, 0.9], []])
@@ -99,7 +179,7 @@ def test_a_query_that_the_model_knows_nothing_of_scores_nothing_whatever_stands_
 
 @pytest.mark.parametrize("answer", ["p1", "p6"])
 def test_equal_texts_share_their_places(answer, model):
-    twice = pl.concat([PASSAGES, pl.DataFrame({"passage_id": ["p6"], "text": [TEXTS["p1"]]})])
+    twice = pl.concat([PASSAGES, PASSAGES.head(1).with_columns(passage_id=pl.lit("p6"), document_id=pl.lit("p6"))])
     settings = DevSettings([5], 10, 1, "fp32")
     found = DevEvaluator(rows(("recorded", TEXTS["p1"], answer)), PAIRS, twice, settings)
     assert found(model)[NDCG] == pytest.approx((1 + 1 / np.log2(3)) / 2)

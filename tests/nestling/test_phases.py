@@ -52,7 +52,7 @@ ROWS = pl.DataFrame(
 PAIRS = pl.DataFrame(
     {"sentence1": TEXTS[:10], "sentence2": TEXTS[10:20], "score": [number / 9 for number in range(10)]}
 )
-PASSAGES = pl.DataFrame({"passage_id": ROWS["positive_id"], "text": TEXTS})
+PASSAGES = pl.DataFrame({"passage_id": ROWS["positive_id"], "document_id": ROWS["positive_id"], "text": TEXTS})
 SETS = {"r": retrieval_examples(ROWS, 1, seed=1), "s": sts_examples(PAIRS)}
 RETRIEVAL = {"data": "retrieval", "negatives": 1, "weight": 1.0, "loss": {"kind": "mnrl", "scale": 20.0}}
 STS = {"data": "sts", "negatives": 0, "weight": 0.1, "loss": {"kind": "cosent", "scale": 20.0}}

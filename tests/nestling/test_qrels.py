@@ -7,8 +7,8 @@ HEADER = "query-id\tcorpus-id\tscore\n"
 
 def read(folder, content):
     (folder / "test.tsv").write_bytes(content if isinstance(content, bytes) else content.encode())
-    qrels, rejects = read_qrels(folder / "test.tsv", folder)
-    return [tuple(qrel) for qrel in qrels], [(reject.item_id, reject.reason) for reject in rejects]
+    found = read_qrels(folder / "test.tsv", folder)
+    return [tuple(qrel) for qrel in found.relevant], [(reject.item_id, reject.reason) for reject in found.left_out]
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,19 @@ def test_columns_are_those_that_the_header_names_else_beirs_or_trecs(tmp_path, c
 )
 def test_columns_that_cannot_be_told_are_not_guessed(tmp_path, content):
     assert read(tmp_path, content) == ([], [("test.tsv", "unreadable")])
+
+
+def test_a_judgement_that_is_given_again_is_told_whatever_its_grade(tmp_path):
+    rows = "q1\td1\t0\nq1\td1\t0\nq1\td2\t0\nq1\td2\t1\nq1\td2\t1\n"
+    assert read(tmp_path, HEADER + rows) == (
+        [("q1", "d2", 1)],
+        [
+            ("test.tsv:3", "duplicate_id"),
+            ("test.tsv:6", "duplicate_id"),
+            ("q1 d2", "not_relevant"),
+            ("q1 d1", "not_relevant"),
+        ],
+    )
 
 
 @pytest.mark.parametrize("row", ["q2\td2\t2,5", "q2\td2\thigh", "q2\t\t1", "q2\td2", "q2\td2\t1\t1", '"q2\td2\t1'])

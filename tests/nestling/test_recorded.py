@@ -199,9 +199,19 @@ def test_a_suite_keeps_its_queries_with_relevant_documents(tmp_path, qrels, at):
     suite(tmp_path, qrels, at=at)
     suites = read_suites(tmp_path, KNOWN)
     assert check(suites.queries, SuiteQuery, "test").rows() == [("gold", "q1", "uno?")]
-    assert check(suites.qrels, SuiteQrel, "test").rows() == [("gold", "q1", "d1", 2)]
-    assert suites.rejected["reason"].to_list() == ["not_relevant", "no_qrels"]
+    assert check(suites.qrels, SuiteQrel, "test").rows() == [("gold", "q1", "d1", 2), ("gold", "q1", "d2", 0)]
+    assert suites.rejected["reason"].to_list() == ["no_qrels"]
     assert suites.documents.is_empty()
+
+
+def test_grades_of_nought_that_nothing_needs_are_left_out_and_stop_nothing(tmp_path):
+    rows = "q1\td1\t1\nq1\td9\t0\nq1\tblank\t-1\nq2\td1\t0\nq9\td1\t0\nq1\td1\t0\n"
+    suite(tmp_path, HEADER + rows)
+    suites = read_suites(tmp_path, KNOWN)
+    assert suites.qrels.rows() == [("gold", "q1", "d1", 1)]  # of two words on one document the yes holds
+    unused = suites.rejected.filter(suites.rejected["reason"] == "not_relevant")
+    assert sorted(unused["item_id"]) == ["q1 blank", "q1 d1", "q1 d9", "q2 d1", "q9 d1"]
+    assert suites.queries["query_id"].to_list() == ["q1"]
 
 
 def test_a_suite_may_bring_its_own_documents(tmp_path):

@@ -82,7 +82,7 @@ def test_a_table_that_breaks_a_rule_leaves_the_old_file_untouched(tmp_path, brok
         (FoundQuery, FOUND, {"rank": 0}),
         (FoundQuery, FOUND, {"copied": 1.1}),
         (SentencePair, PAIR, {"score": 5.0}),
-        (SuiteQrel, QREL, {"relevance": 0}),
+        (SuiteQrel, QREL, {"relevance": -1}),
         (Candidate, HIT, {"rank": 0}),
     ],
 )

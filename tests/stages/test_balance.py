@@ -284,6 +284,13 @@ def test_a_short_training_query_that_nearly_equals_a_held_out_one_is_dropped_and
     assert report["leaks_dropped"] == 0
 
 
+def test_a_dev_query_that_nearly_equals_a_held_out_one_chooses_no_checkpoint(project):
+    ask(SHORT, "recorded", place=5)
+    ask(NEARLY, "recorded", place=4)
+    report, _ = balanced(project)
+    assert (report["retrieval"]["dev"], report["heldout_queries"]) == (0, 1)
+
+
 def test_a_leaking_negative_alone_is_taken_from_its_row(project):
     write_params(project, "drop")
     write_suites(documents=[(TEXTS[4], True)])  # a passage of the dev split, a negative of the fourth query

