@@ -4,11 +4,15 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 
 from tests.argilla import argilla
 from tests.project import Project, clone
 
 __all__ = ["argilla"]  # a fixture
+
+settings.register_profile("nestling", deadline=None)  # what else the machine does is no failure
+settings.load_profile("nestling")
 
 
 @pytest.fixture(scope="session")

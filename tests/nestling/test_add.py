@@ -316,7 +316,7 @@ def test_rows_that_cannot_be_used_are_told_and_a_file_of_which_none_can_is_left(
     assert tree("data/raw") == ["docs/documents/a.csv"]
     assert "read a.csv: 2 documents, 1 rows that cannot be used (1 broken_row; a.csv:3: 1 fields, not 2)" in said
     assert "1 all_rejected (vuoto.jsonl: vuoto.jsonl:1: no key text; there are 'testo')" in said
-    assert "1 unreadable (prezzi.csv: prezzi.csv: no column text; the header is 'voce;prezzo')" in said
+    assert "1 unreadable (prezzi.csv: no column text; the header is 'voce;prezzo')" in said
 
 
 def test_a_folder_of_which_no_row_can_be_used_is_refused_with_the_reason(nestling):

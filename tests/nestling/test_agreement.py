@@ -66,7 +66,7 @@ def test_words_are_as_good_as_numbers_for_nominal_answers():
     assert alpha(words, "nominal", seed=1) == alpha(table(OBSERVERS), "nominal", seed=1)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(st.lists(st.one_of(st.none(), st.integers(0, 3)), min_size=6, max_size=6), min_size=2, max_size=4),
     st.sampled_from(["nominal", "ordinal", "interval"]),

@@ -141,7 +141,7 @@ def test_more_judged_queries_narrow_the_interval():
 counts = st.integers(1, 8).flatmap(lambda size: st.tuples(st.just(size), st.integers(0, size)))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(counts, min_size=1, max_size=6), st.lists(counts, min_size=1, max_size=3), st.integers(0, 40))
 def test_the_interval_holds_the_rate_and_lies_between_nought_and_one(near, far, others):
     found = false_negative_rate(judged(near=near, far=far), {"near": len(near) + others, "far": len(far)})

@@ -42,7 +42,7 @@ def by_hand(query, passages, k1, b):
     return np.array(scores)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(texts, min_size=1, max_size=8), texts, st.floats(0.5, 3), st.floats(0, 1))
 def test_it_ranks_as_the_formula_does(passages, query, k1, b):
     ranked = found([query], passages, params=Bm25Params(k1=k1, b=b, stem=False))[0]
@@ -51,7 +51,7 @@ def test_it_ranks_as_the_formula_does(passages, query, k1, b):
     assert (np.diff(scores[ranked]) < 1e-5).all()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.lists(texts, min_size=1, max_size=3), min_size=1, max_size=6), texts)
 def test_a_document_scores_as_its_best_passage(documents, query):
     passages = [text for parts in documents for text in parts]

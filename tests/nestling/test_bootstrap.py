@@ -52,14 +52,14 @@ def test_a_constant_gain_is_certain():
     assert (found.mean, found.low, found.high, found.p) == (0.25, 0.25, 0.25, 0.002)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(scores)
 def test_a_system_is_no_better_than_itself(values):
     found = paired_difference(values, values, seed=1, replicates=50)
     assert (found.mean, found.low, found.high, found.p) == (0, 0, 0, 1)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(scores, st.integers(0, 1000))
 def test_swapping_the_systems_turns_the_sign(values, seed):
     other = values[::-1] ** 2
@@ -184,7 +184,7 @@ def test_holm_steps_down_and_keeps_the_order():
     assert holm([]) == []
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_lies_between_nothing_and_bonferroni(p):
     corrected = holm(p)

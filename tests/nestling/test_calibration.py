@@ -3,7 +3,7 @@ from itertools import product
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nestling.review.calibration import Calibration, calibrate
@@ -92,7 +92,6 @@ scores = st.integers(0, 20).map(lambda twentieth: twentieth / 20)
 some_pairs = st.lists(st.tuples(scores, st.sampled_from([GOOD, BAD, TIE])), max_size=25)
 
 
-@settings(deadline=None)
 @given(some_pairs)
 def test_every_pair_is_in_one_bin_and_every_interval_holds_its_share(pairs: list[tuple[float, str | None]]) -> None:
     found = compared(*pairs, replicates=5)
@@ -111,7 +110,6 @@ def by_counting(pairs: Iterable[tuple[float, str | None]]) -> float:
     return sum(won) / len(won)
 
 
-@settings(deadline=None)
 @given(some_pairs.filter(lambda pairs: {GOOD, BAD} <= {word for _, word in pairs}))
 def test_the_auc_is_what_counting_gives_and_lies_in_its_interval(pairs: list[tuple[float, str | None]]) -> None:
     found = compared(*pairs)

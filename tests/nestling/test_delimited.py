@@ -114,7 +114,7 @@ def test_a_line_that_is_too_long_costs_that_line(tmp_path):
     assert (rows, rejects) == ([{"id": "2", "text": "due"}], [("a.csv:2", "too_large")])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=200))
 def test_no_bytes_are_an_error(tmp_path, content):
     read(tmp_path, b"id,text\n" + content)

@@ -198,7 +198,7 @@ def test_half_precision_is_refused_on_a_cpu(model, cache):
         Encoder(model, params("fp16"), cache)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(arrays(np.float32, (3, 6), elements=st.floats(-1, 1, width=32)), st.integers(1, 6))
 def test_a_prefix_is_back_on_the_unit_sphere(vectors, dim):
     short = shrink(vectors, dim)

@@ -67,7 +67,7 @@ rows_of = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(rows_of, st.integers(1, 5), st.integers(0, 9))
 def test_a_row_short_of_negatives_is_kept_and_filled_with_what_answers_other_queries(drawn, wanted, seed):
     rows = frame(

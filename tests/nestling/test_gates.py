@@ -6,7 +6,7 @@ from functools import cache
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -270,7 +270,6 @@ some_rows = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(some_rows, st.randoms(use_true_random=False))
 def test_the_order_of_rows_changes_nothing_and_no_row_is_lost(rows, draw: random.Random):
     given = frame(*rows)

@@ -110,20 +110,20 @@ qrels = st.dictionaries(st.sampled_from([*IDS, "never found"]), st.integers(0, 3
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(rankings, qrels)
 def test_every_score_lies_between_nought_and_one(ranking, grades):
     assert all(0 <= value <= 1 for value in scores_of(ranking, grades).values())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(rankings, qrels)
 def test_the_best_order_scores_exactly_one(ranking, grades):
     best = sorted({*ranking, *grades}, key=lambda passage: -grades.get(passage, 0))
     assert {value for name, value in scores_of(best, grades).items() if name != "judged@10"} == {1.0}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(rankings, qrels, st.integers(1, len(IDS) - 1))
 def test_an_answer_that_moves_up_past_a_worse_one_lowers_nothing(ranking, grades, place):
     above, here = ranking[place - 1], ranking[place]

@@ -33,7 +33,7 @@ def test_every_metric_has_its_oracle():
     assert tuple(ORACLE) == METRICS
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.permutations(IDS), st.integers(0, 130), grades)
 def test_without_ties_every_metric_is_that_of_trec_eval(ranked, found, judged):
     run = {"q": {name: 1 - place / 200 for place, name in enumerate(ranked[:found])}}
@@ -51,7 +51,7 @@ def test_many_answers_and_many_queries_too():
     assert ours(run, qrels) == pytest.approx(means(qrels, run), abs=1e-9)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.dictionaries(st.sampled_from(IDS[:7]), st.sampled_from([0.5, 0.25, 0.125]), min_size=1), grades)
 def test_ties_count_at_the_mean_over_all_their_orders(found, judged):
     runs = dict(enumerate(orders(found)))
@@ -61,7 +61,7 @@ def test_ties_count_at_the_mean_over_all_their_orders(found, judged):
     assert ours({"q": found}, {"q": judged}) == pytest.approx(expected, abs=1e-9)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     st.integers(0, 12),
     st.integers(2, 4),
@@ -81,7 +81,7 @@ def test_so_they_do_across_the_tenth_and_the_hundredth_place(above, size, releva
     assert ours({"q": found}, {"q": judged})[metric] == pytest.approx(expected, abs=1e-9)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.dictionaries(st.sampled_from(IDS[:20]), st.integers(1, 4), min_size=1), grades, st.permutations(IDS))
 def test_no_name_is_favoured(found, judged, names):
     other = dict(zip(IDS, names, strict=True))
@@ -90,7 +90,7 @@ def test_no_name_is_favoured(found, judged, names):
     assert again == pytest.approx(ours({"q": found}, {"q": judged}), abs=1e-12)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.dictionaries(st.sampled_from(IDS[:20]), st.integers(1, 6), min_size=1), grades)
 def test_where_no_tie_matters_trec_evals_order_gives_the_same_ndcg(found, judged):
     scores = score_queries({"q": found}, {"q": judged})

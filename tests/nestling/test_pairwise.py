@@ -46,7 +46,7 @@ def test_the_published_kappas(counts, level, observed, published):
     assert found["kappa_low"] < found["kappa"] < found["kappa_high"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=2, max_size=15))
 def test_kappa_is_that_of_scikit_learn(pairs):
     mine, theirs = zip(*pairs, strict=True)

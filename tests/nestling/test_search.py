@@ -52,7 +52,7 @@ def at(scores, places):
     return np.where(places < 0, -np.inf, np.take_along_axis(scores, places, axis=1))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(searches(), st.integers(1, 14))
 def test_search_is_brute_force_whatever_the_block(search, depth):
     queries, passages, block = search
@@ -67,7 +67,7 @@ def test_a_thousand_copies_come_in_the_passages_order():
     assert top_k(Whole(same.vectors[:2]), same, 7, block=(2, 300)).passage.tolist() == [list(range(7))] * 2
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(searches(), st.data())
 def test_a_rank_is_one_and_the_passages_that_score_higher(search, data):
     queries, passages, block = search
@@ -81,7 +81,7 @@ def test_a_rank_is_one_and_the_passages_that_score_higher(search, data):
     assert np.array_equal(score, np.where(lost, 0, mine))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(searches(), st.data(), st.integers(1, 6))
 def test_a_document_scores_as_its_best_passage(search, data, depth):
     queries, passages, block = search

@@ -396,7 +396,7 @@ def test_a_file_that_another_repeats_word_for_word_is_not_lost(folder):
     assert [reason for *_, reason in read(folder)[1]] == ["duplicate_id"] * 2
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=st.lists(st.binary(max_size=30).map(lambda line: line.replace(b"\n", b" ").replace(b"\0", b""))))
 def test_no_bytes_in_a_corpus_hide_the_lines_around_them(folder, lines):
     put(folder, "corpus.jsonl", b"\n".join([b'{"_id": "a", "text": "uno"}', *lines, b'{"_id": "z", "text": "fine"}']))
@@ -406,7 +406,7 @@ def test_no_bytes_in_a_corpus_hide_the_lines_around_them(folder, lines):
     assert len(told) == sum(1 for line in lines if line.strip())
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.text(alphabet='ab",;\n\r\té', max_size=12), min_size=1, max_size=6))
 def test_any_csv_text_survives_a_round_trip(folder, rows):
     texts = [f"x{row}" for row in rows]

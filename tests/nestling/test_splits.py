@@ -96,7 +96,7 @@ def test_no_groups_have_no_splits():
 texts = st.sampled_from([f"t{number}" for number in range(12)])
 corpora = st.dictionaries(st.sampled_from("abcdefghij"), st.lists(texts, min_size=1, max_size=3), min_size=1)
 drawn = st.builds(Shares, st.floats(0.01, 0.45), st.floats(0.01, 0.45), st.integers())
-few = settings(max_examples=40, deadline=None)
+few = settings(max_examples=40)
 
 
 @few

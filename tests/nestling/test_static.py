@@ -66,7 +66,7 @@ def test_ten_times_a_word_is_not_ten_times_its_weight(bag):
     assert often @ other > vectors(bag, ["libri"])[0] @ (10 * word + other) / np.linalg.norm(10 * word + other)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.sampled_from([*TEXTS, "mulino", "", "grano grano grano", "libri del mulino"]), min_size=1))
 def test_a_vector_depends_on_its_text_and_not_on_its_batch(bag, texts):
     alone = np.concatenate([vectors(bag, [text]) for text in texts])

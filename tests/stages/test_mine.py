@@ -135,7 +135,7 @@ def single(value):
 scores = st.floats(-1, 1, width=32)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(scores, scores, st.lists(scores, min_size=1, max_size=8), st.floats(0, 0.5), st.floats(0, 0.9))
 def test_a_negative_never_scores_above_its_ceiling(positive, mean, others, absolute, relative):
     params = but(absolute_margin=absolute, relative_margin=relative, num_negatives=8)
@@ -147,7 +147,7 @@ def test_a_negative_never_scores_above_its_ceiling(positive, mean, others, absol
         assert (verdict == "negative") == (score <= highest) or score == pytest.approx(highest, abs=1e-6)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(-90, 90), min_size=3, max_size=9, unique=True), st.integers(1, 9), st.floats(-0.2, 0.8))
 def test_an_encoder_that_squeezes_all_cosines_keeps_the_same_negatives(numbers, tenths, shift):
     first, *others = sorted((number / 100 for number in numbers), reverse=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nestling.corpus.ids import content_id
@@ -174,7 +174,6 @@ def test_near_duplicates_of_boilerplate_are_no_copies_of_it():
 bodies = st.sampled_from([MILL, MILL.replace("valle", "costa"), BOAT, BOAT.upper(), BREAD, ENGLISH, NUMBERS])
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abcdefgh"), bodies), max_size=14))
 def test_no_document_and_no_duplicate_straddles_two_groups(rows):
     frame = pl.DataFrame(rows, schema={"document_id": pl.String, "body": pl.String}, orient="row")
