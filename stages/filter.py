@@ -21,6 +21,7 @@ from pydantic import Field, PositiveInt
 from nestling.cli import run, say
 from nestling.corpus.cleaning import words
 from nestling.corpus.copying import copied_share
+from nestling.corpus.segmentation import word_count
 from nestling.params import StageParams
 from nestling.retrieval.embeddings import EncodeParams, Encoder
 from nestling.retrieval.search import ranks
@@ -92,7 +93,7 @@ def judge(ranked: pl.DataFrame, params: FilterParams) -> Judged:
         ranked: as `rank_own` gives it, with `copied`.
         params: of the gates.
     """
-    size = pl.col("text").str.split(" ").list.len()
+    size = pl.col("text").map_elements(word_count, return_dtype=pl.Int64)
     trusted, held_out = pl.col("origin").is_in(params.trusted_origins), pl.col("split") != "train"
     kept, lost = sieve(
         ranked.sort("query_id", "rank", "passage_id"),

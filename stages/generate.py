@@ -18,6 +18,7 @@ from nestling.cli import run, say
 from nestling.corpus.cleaning import one_line, words
 from nestling.corpus.ids import content_id
 from nestling.corpus.passages import body_of
+from nestling.corpus.segmentation import word_count
 from nestling.errors import UserError
 from nestling.llm.journal import Journal, take_in, write_artifact
 from nestling.params import StageParams, Strict
@@ -132,7 +133,7 @@ def tidy(rows: pl.DataFrame, passages: pl.DataFrame, params: GenerateParams) -> 
         query_id=pl.struct(text=pl.when(owner == "").then(same).otherwise("text"), owner=owner).map_elements(
             lambda row: content_id(row["text"], row["owner"]), return_dtype=pl.String
         ),
-        words=pl.col("text").str.split(" ").list.len(),
+        words=pl.col("text").map_elements(word_count, return_dtype=pl.Int64),
     ).with_columns(
         split=pl.col("split").max().over("query_id"),
         language=pl.col("language").drop_nulls().first().over("query_id"),

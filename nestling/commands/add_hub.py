@@ -95,8 +95,9 @@ def _open(source: HubSource) -> Iterable[dict[str, Any]]:
 def _delimited(files: list[str], source: HubSource) -> Iterator[dict[str, Any]]:
     """Yield the rows of CSV files on this machine, whatever their dialect; of one that is broken an empty row."""
     wanted = {folded(name): name for name in (source.column, source.title_column, source.id_column) if name}
+    ids = [folded(source.id_column)] if source.id_column else []
     for file in files:
-        for row in read_delimited(Path(file), Path(file).name, MAX_ROW, [*wanted], [*wanted]):
+        for row in read_delimited(Path(file), Path(file).name, MAX_ROW, [*wanted], [*wanted], ids):
             if isinstance(row, Reject) and row.reason == "unreadable":
                 raise UserError(f"{source.dataset}: {row.item_id} has {row.detail}")
             yield {} if isinstance(row, Reject) else {wanted[name]: value for name, value in row.values.items()}

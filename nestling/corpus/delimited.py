@@ -9,7 +9,9 @@ import io
 import re
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
 from nestling.cli import say
@@ -22,17 +24,19 @@ ONE_COLUMN = "\x1f"  # the delimiter of a file with one column: it stands in no 
 
 _RECORD = 4  # times the limit of a line: more than that within one pair of quotes is a quote gone astray
 _SEP = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # how Excel is told the separator
+_FLOAT = re.compile(r"\d+\.0")
 _SHOWN = 100  # characters of a header
 
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # the length of a record is bounded here, by `_Lines`
 
 
 def read_delimited(
-    path: Path, name: str, max_bytes: int, columns: Sequence[str], needs: Sequence[str]
+    path: Path, name: str, max_bytes: int, columns: Sequence[str], needs: Sequence[str], ids: Sequence[str] = ()
 ) -> Iterator[Row | Reject]:
     """Yield the rows of a file with a header; the separator is the one by which the header holds the names.
 
-    After a row with a stray quote, which may have swallowed others, reading goes on at the line below its first.
+    After a row with a stray quote, which may have swallowed others, reading goes on at the line below its first. A
+    column of ids that is written 1.0, 2.0 because one of them is missing holds whole numbers.
 
     Args:
         path: the file.
@@ -40,28 +44,59 @@ def read_delimited(
         max_bytes: a longer line is thrown away unread.
         columns: names that mean something, lower case; others are passed over.
         needs: those among them that must be there.
+        ids: those among them that hold ids.
     """
     table = Table(path, name, max_bytes)
+    table.say_encoding()
     delimiter, header = table.header(columns)
-    if wrong := _wrong(header, columns, needs, table.first):
+    if wrong := header_fault(header, columns, needs, table.first.strip()):
         yield from table.rejects
         yield Reject("file", name, "unreadable", wrong)
         return
+    floats = {
+        key
+        for key in ids
+        if key in header and _turned_to_floats(Table(path, name, max_bytes), header.index(key), delimiter)
+    }
     for place, fields, line in table.records(delimiter):
         if fields is None:
             yield Reject("line", place, "broken_row", "a stray quote", line)
         elif len(fields) < len(header) or any(field.strip() for field in fields[len(header) :]):
             yield Reject("line", place, "broken_row", f"{len(fields)} fields, not {len(header)}", line)
         elif any(field.strip() for field in fields):  # a spreadsheet saves empty rows, too
-            yield Row(place, {key: field for key, field in zip(header, fields, strict=False) if key in columns})
+            values: dict[str, object] = {
+                key: field for key, field in zip(header, fields, strict=False) if key in columns
+            }
+            yield Row(place, values | {key: str(values[key]).strip().removesuffix(".0") for key in floats})
     yield from table.rejects
 
 
-def _wrong(header: list[str], columns: Sequence[str], needs: Sequence[str], first: str) -> str:
+def header_fault(header: Sequence[str], columns: Sequence[str], needs: Sequence[str], shown: str) -> str:
+    """Return what is wrong with the header of a table, or an empty text.
+
+    Args:
+        header: names of columns, folded.
+        columns: names that mean something, which must not stand there twice.
+        needs: those among them that must be there.
+        shown: the header as it stands.
+    """
     if absent := [column for column in needs if column not in header]:
-        return f"no column {', '.join(absent)}; the header is {first.strip()[:_SHOWN]!r}"
+        return f"no column {', '.join(absent)}; the header is {shown[:_SHOWN]!r}"
     twice = [column for column in columns if header.count(column) > 1]
-    return f"column {twice[0]} stands twice in the header {first.strip()[:_SHOWN]!r}" if twice else ""
+    return f"column {twice[0]} stands twice in the header {shown[:_SHOWN]!r}" if twice else ""
+
+
+def _turned_to_floats(table: "Table", place: int, delimiter: str) -> bool:
+    """Tell whether all ids of a column are written like 7.0, and one is missing; reads no further than it must."""
+    found = missing = False
+    with closing(table):
+        for _, fields, _ in islice(table.records(delimiter), 1, None):
+            whole = fields and place < len(fields) and any(field.strip() for field in fields)
+            value = fields[place].strip() if fields and whole else None
+            if value and not _FLOAT.fullmatch(value):
+                return False
+            found, missing = found or bool(value), missing or value == ""
+    return found and missing
 
 
 def folded(heading: str) -> str:
@@ -73,16 +108,16 @@ class Table:
     """A file of delimited text: its first line as it stands, and its records by a delimiter.
 
     Attributes:
+        encoding: the codec that it is read with.
         rejects: lines that were passed over while records were read.
     """
 
     def __init__(self, path: Path, name: str, max_bytes: int) -> None:
         with path.open("rb") as stream:
-            encoding = encoding_of(stream)
-        if encoding in SINGLE_BYTE:
-            say(f"note: {name} is read as {encoding}")
+            self.encoding = encoding_of(stream)
+        self._name = name
         self.rejects: list[Reject] = []
-        self._lines = _Lines(path, name, max_bytes, encoding, self.rejects)
+        self._lines = _Lines(path, name, max_bytes, self.encoding, self.rejects)
         self._said = ""  # the delimiter that the file names
         self.first = next((line for line in self._lines if line.strip()), "")
         if said := _SEP.fullmatch(self.first.strip(" \r\n\ufeff")):
@@ -90,6 +125,15 @@ class Table:
             self._lines.begin_record()
             self.first = next((line for line in self._lines if line.strip()), "")
         self._lines.put_back(but=len(self._lines.taken) - 1)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._lines.close()
+
+    def say_encoding(self) -> None:
+        """Say the encoding where letters told it."""
+        if self.encoding in SINGLE_BYTE:
+            say(f"note: {self._name} is read as {self.encoding}")
 
     @property
     def delimiters(self) -> tuple[str, ...]:
@@ -143,7 +187,8 @@ class _Lines:
         self._name, self._max, self._rejects = name, max_bytes, rejects
         # where a file is UTF-8, bytes that are not become half characters, by which `_read` knows them
         errors = "surrogateescape" if encoding == UTF_8 else "replace"
-        self._source = enumerate(self._all(path, encoding, errors), 1)
+        self._text = self._all(path, encoding, errors)
+        self._source = enumerate(self._text, 1)
         self._again: deque[tuple[int, str]] = deque()
         self._length = 0
 
@@ -157,6 +202,10 @@ class _Lines:
         self.taken.append((number, line))
         self._length += len(line)
         return line
+
+    def close(self) -> None:
+        """Close the file."""
+        self._text.close()
 
     @property
     def place(self) -> str:
@@ -186,7 +235,7 @@ class _Lines:
         shown = line[:1000].encode("utf-8", "replace").decode("utf-8")
         self._rejects.append(Reject("line", f"{self._name}:{number}", reason, detail, shown))
 
-    def _all(self, path: Path, encoding: str, errors: str) -> Iterator[str]:
+    def _all(self, path: Path, encoding: str, errors: str) -> Generator[str, None, None]:
         """Yield the lines without NULs; of one that is too long no more than shows it."""
         with path.open("rb") as stream, io.TextIOWrapper(stream, encoding, errors, newline="") as text:
             while line := text.readline(self._max + 1):

@@ -144,6 +144,7 @@ def _qrel(row: Row) -> Qrel | Reject:
 def _judgements(path: Path, name: str) -> Iterator[Row | Reject]:
     """Yield the rows of a file of qrels, with the values query, document and score."""
     table = Table(path, name, MAX_ROW)
+    table.say_encoding()
     delimiter = _delimiter(table)
     records = [
         (place, _fields(fields, line, delimiter), line)

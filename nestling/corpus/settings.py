@@ -6,6 +6,7 @@ from typing import Annotated, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from nestling.corpus.values import identity
 from nestling.errors import UserError
 
 FILE = "set.yaml"
@@ -32,7 +33,9 @@ class Settings(BaseModel):
 
     def scale(self, name: str) -> list[float] | None:
         """Return the scale of a file of pairs by its name within the set, or None where nothing is said."""
-        return self.sts_scale.get(name) if isinstance(self.sts_scale, dict) else self.sts_scale
+        if not isinstance(self.sts_scale, dict):
+            return self.sts_scale
+        return {identity(key): scale for key, scale in self.sts_scale.items()}.get(identity(name))
 
 
 def read_settings(folder: Path) -> Settings:

@@ -160,9 +160,9 @@ def read_rows(found: Found, kind: str, max_bytes: int) -> Iterator[Row | Reject]
     if kind == "jsonl":
         return read_jsonl(found.path, found.name, max_bytes)
     if kind == "csv":
-        return read_delimited(found.path, found.name, max_bytes, COLUMNS, needs=["text"])
+        return read_delimited(found.path, found.name, max_bytes, COLUMNS, ["text"], IDS)
     if kind == "xlsx":
-        return read_spreadsheet(found.path, found.name, needs=["text"])
+        return read_spreadsheet(found.path, found.name, COLUMNS, needs=["text"])
     if kind == "mbox":
         return read_mailbox(found.path, found.name, max_bytes)
     return read_parquet(found.path, found.name, COLUMNS, needs=["text"])

@@ -35,7 +35,7 @@ def id_of(values: Mapping[str, object], *names: str) -> str:
 
 def identity(text: str) -> str:
     """Return an id or a name as it is compared: composed (NFC), without blanks at its ends."""
-    return unicodedata.normalize("NFC", text).strip().strip(_INVISIBLE).strip()
+    return _bare(unicodedata.normalize("NFC", text))
 
 
 def number_of(text: str) -> float | None:
@@ -43,7 +43,7 @@ def number_of(text: str) -> float | None:
 
     One comma alone is a decimal comma, never one of thousands: scores and grades are small.
     """
-    plain = text.strip().strip(_INVISIBLE).strip()
+    plain = _bare(text)
     if grouped := _GROUPED.fullmatch(plain):
         plain = plain.replace(grouped[2], "")
     plain = plain.replace(",", ".")
@@ -53,3 +53,7 @@ def number_of(text: str) -> float | None:
 def is_blank(text: str) -> bool:
     """Tell whether `text` shows nothing: blanks, control and zero-width characters only."""
     return not any(character.isprintable() and not character.isspace() for character in text)
+
+
+def _bare(text: str) -> str:
+    return text.strip().strip(_INVISIBLE).strip()

@@ -5,7 +5,7 @@ judge, whether it can be found for the round trip.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby
 
 import polars as pl
@@ -13,6 +13,7 @@ from pydantic import Field, PositiveInt
 
 from nestling.corpus.cleaning import folded_words
 from nestling.corpus.copying import copied_share
+from nestling.corpus.segmentation import word_spans
 from nestling.params import Strict
 from nestling.queries.languages import language_shares
 from nestling.queries.leftovers import Leftovers
@@ -33,8 +34,6 @@ _MARKUP = "|".join(
         r"\[\s?/?[a-z]?[A-Z][A-Z_]{2,}\]",  # [INST], [/INST], [gMASK]
     )
 )
-_WORD = r"\S*\w\S*"  # between blanks: a lone dash or question mark is none
-_WORD_OF_LETTERS = r"\S*\pL\S*"
 
 
 class GateParams(Strict):
@@ -104,9 +103,10 @@ def _measured(
         validate="m:1",
     )
     sized = ordered.with_columns(
-        words=pl.col("text").str.count_matches(_WORD),
+        words=pl.Series([_count(text, str.isalnum) for text in ordered["text"]], dtype=pl.Int64),
         folded=pl.Series([" ".join(folded_words(text)) for text in ordered["text"]], dtype=pl.String),
-        spoken=pl.col("text").str.count_matches(_WORD_OF_LETTERS) >= params.language_from_words,
+        spoken=pl.Series([_count(text, str.isalpha) for text in ordered["text"]], dtype=pl.Int64)
+        >= params.language_from_words,
     )
     copyable = pl.col("words") >= params.copied_from_words
     return sized.with_columns(
@@ -114,6 +114,11 @@ def _measured(
         pl.Series("share", _shares(sized), dtype=pl.Float64),
         pl.Series("copied", _copied(sized.select("text", "passage", copyable=copyable)), dtype=pl.Float64),
     )
+
+
+def _count(text: str, holds: Callable[[str], bool]) -> int:
+    """Return how many words have a character of a sort: a lone dash or question mark is no word."""
+    return sum(any(map(holds, text[start:end])) for start, end in word_spans(text))
 
 
 def _bound(bounds: Mapping[str, tuple[int, int]], end: int) -> pl.Expr:

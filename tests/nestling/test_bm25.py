@@ -76,6 +76,19 @@ def test_a_corpus_without_words_is_no_error():
 
 
 @pytest.mark.parametrize(
+    ("language", "asked", "passages"),
+    [
+        ("zh", "几点开门？", ["学校在河边。", "图书馆上午九点开门。"]),
+        ("ja", "何時に開きますか", ["学校は川のそば。", "図書館は九時に開きます。"]),
+        ("th", "เปิดกี่โมง", ["โรงเรียนอยู่ริมน้ำ", "ห้องสมุดเปิดเก้าโมง"]),
+        ("km", "បើកម៉ោងប៉ុន្មាន", ["សាលារៀននៅជិតទន្លេ", "បណ្ណាល័យបើកម៉ោងប្រាំបួន"]),
+    ],
+)
+def test_words_that_no_blank_parts_find_each_other(language, asked, passages):
+    assert found([asked], passages, params=AUTO, language=language) == [[1]]
+
+
+@pytest.mark.parametrize(
     ("language", "asked", "passage"),
     [
         ("it", "gatti", "il gatto dorme"),

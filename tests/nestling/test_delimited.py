@@ -14,7 +14,7 @@ ROWS = [("1", "perché no"), ("2", "così è"), ("3", "a, b; c")]
 def read(folder: Path, content: str | bytes, max_bytes: int = 10_000) -> tuple[list[dict], list[tuple[str, str]]]:
     path = folder / "a.csv"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    rows = list(read_delimited(path, "a.csv", max_bytes, COLUMNS, ["text"]))
+    rows = list(read_delimited(path, "a.csv", max_bytes, COLUMNS, ["text"], ["id"]))
     rejects = [(row.item_id, row.reason) for row in rows if isinstance(row, Reject)]
     return [row.values for row in rows if not isinstance(row, Reject)], rejects
 
@@ -70,6 +70,26 @@ def test_two_stray_quotes_swallow_no_rows_between_tabs(tmp_path):
         {"id": "4", "text": "in\ndue righe"},
     ]
     assert rejects == [("a.csv:2", "broken_row")]
+
+
+@pytest.mark.parametrize(
+    ("ids", "read_as"),
+    [
+        (["1.0", "", "3.0"], ["1", "", "3"]),
+        (["", "2.0", "10.0"], ["", "2", "10"]),
+        (["1.0", "2.0", "3.0"], ["1.0", "2.0", "3.0"]),  # versions or chapters: none is missing
+        (["1.0", "", "1.1"], ["1.0", "", "1.1"]),
+        (["007", "", "8"], ["007", "", "8"]),
+    ],
+)
+def test_ids_that_a_missing_one_turned_into_floats_are_whole_numbers(tmp_path, ids, read_as):
+    rows, rejects = read(tmp_path, "".join(f"{line}\n" for line in ("id,text", *(f"{name},uno" for name in ids))))
+    assert ([row["id"] for row in rows], rejects) == (read_as, [])
+
+
+def test_a_row_without_anything_in_it_is_no_missing_id(tmp_path):
+    rows, _ = read(tmp_path, "id,text\n1.0,uno\n2.0,due\n,\n")
+    assert [row["id"] for row in rows] == ["1.0", "2.0"]
 
 
 def test_columns_without_a_meaning_are_passed_over_wherever_they_stand(tmp_path):

@@ -142,15 +142,19 @@ def test_each_message_of_a_mailbox_is_a_row_under_its_own_id(tmp_path):
 
 def test_the_rows_of_a_spreadsheet_are_named_by_its_first_row(tmp_path):
     path = xlsx(tmp_path / "a.xlsx", ("ID", "Text"), (1, "Il mulino apre."), (None, "Il forno chiude."))
-    rows = list(read_spreadsheet(path, "a.xlsx", ["text"]))
+    rows = list(read_spreadsheet(path, "a.xlsx", ("id", "text"), ["text"]))
     assert [row.place for row in rows] == ["a.xlsx:FAQ:2", "a.xlsx:FAQ:3"]
     assert [row.values["text"] for row in rows] == ["Il mulino apre.", "Il forno chiude."]
 
 
 def test_a_sheet_without_the_column_says_what_its_header_is(tmp_path):
     path = xlsx(tmp_path / "a.xlsx", ("domanda", "risposta"), ("Quando?", "Alle nove."))
-    (left,) = read_spreadsheet(path, "a.xlsx", ["text"])
-    assert left == Reject("sheet", "a.xlsx:FAQ", "unreadable", "no column text; the header is 'domanda', 'risposta'")
+    (left,) = read_spreadsheet(path, "a.xlsx", ("id", "text"), ["text"])
+    assert left == Reject("sheet", "a.xlsx:FAQ", "unreadable", "no column text; the header is 'domanda, risposta'")
+
+    path = xlsx(tmp_path / "b.xlsx", ("Text", "text"), ("Uno.", "Due."))  # which of them is never guessed
+    (left,) = read_spreadsheet(path, "b.xlsx", ("id", "text"), ["text"])
+    assert left.detail == "column text stands twice in the header 'Text, text'"
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,12 @@ def test_scores_that_show_another_scale_stop_the_build(tmp_path, scores, said, s
     assert f"sts_scale: {{{name}: [lowest, highest]}}" in str(error.value)
 
 
+def test_a_scale_is_found_by_a_name_that_is_written_decomposed(tmp_path):
+    put(tmp_path, "set.yaml", "sts_scale: {sts/caff\u00e8.csv: [0, 10]}")
+    put(tmp_path, "sts/caffe\u0300.csv", "sentence1,sentence2,score\na,b,5\n")
+    assert read_sts(tmp_path)[0]["score"].to_list() == [0.5]
+
+
 def test_a_scale_is_told_by_all_scores_not_by_those_of_pairs_that_are_kept(tmp_path):
     put(tmp_path, "a.csv", "sentence1,sentence2,score\nuno,due,1\ntre,,4\n")
     assert read_pairs(tmp_path / "a.csv", "a.csv").scores == [1, 4]

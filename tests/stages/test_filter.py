@@ -93,7 +93,17 @@ def test_no_other_query_of_the_same_words_drives_out_a_trusted_one(rank):
     assert judged(("il mulino", "x", rank, 0.0), ("Il mulino?", "recorded", 800, 0.0))[1] == ""
 
 
-@pytest.mark.parametrize(("text", "reason"), [("il mulino", ""), ("il mulino macina", "copied")])
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("il mulino", ""),
+        ("il mulino macina", "copied"),
+        ("几点", ""),
+        ("图书馆几点开门", "copied"),
+        ("เปิด", ""),
+        ("ห้องสมุดเปิดกี่โมง", "copied"),
+    ],
+)
 def test_short_queries_may_be_copied(text, reason):
     assert judged((text, "x", 1, 1.0)) == [reason]
 

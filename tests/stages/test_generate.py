@@ -156,6 +156,12 @@ def test_every_reason_for_leaving_a_query_out_comes_once() -> None:
     assert sorted(out["reason"]) == ["empty", "no_passage", "too_long", "too_short"]
 
 
+@pytest.mark.parametrize("text", ["图书馆几点开门", "ห้องสมุดเปิดกี่โมง"])
+def test_words_that_no_blank_parts_are_counted_one_by_one(text: str) -> None:
+    assert made(("q", "boat", text), min_words=4, max_words=5)[0]["text"].to_list() == [text]
+    assert made(("q", "boat", text), max_words=3)[1]["reason"].to_list() == ["too_long"]
+
+
 def test_a_querys_control_characters_and_lines_vanish_and_its_markup_stays() -> None:
     rows, _ = made(("q", "boat", "a\x00 che\nora <b>../..</b>"))
     assert rows["text"].to_list() == ["a che ora <b>../..</b>"]
