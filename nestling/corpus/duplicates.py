@@ -39,9 +39,9 @@ def shingles(text: str) -> frozenset[str]:
 def wording(text: str) -> str:
     """Return what copies of a text have in common: the words, and the signs that make others of them (50 $, -5, C++).
 
-    Case, blanks and punctuation are not told apart.
+    Case, blanks, punctuation and ornaments are not told apart.
     """
-    signs = (sign for sign in text if sign in "%#" or category(sign).startswith("S"))
+    signs = (sign for sign in text if sign in "%#" or (category(sign) in {"Sc", "Sm"} and sign not in "|~"))
     return " ".join([*words(text), *signs, *_MINUS.findall(text)]) or text
 
 

@@ -12,12 +12,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nestling.corpus.copies import drop_duplicates
 from nestling.corpus.ids import content_id
 from nestling.corpus.splits import LEDGER
 from nestling.errors import UserError
 from nestling.tables.corpus import Document, Passage, RecordedQuery, Rejected, SuiteDocument, SuiteQuery
 from nestling.tables.io import check, empty, read_table
-from stages.prepare import PrepareParams, clean_documents, drop_duplicates, judge, main, make_pairs, make_passages
+from stages.prepare import PrepareParams, clean_documents, judge, main, make_pairs, make_passages
 
 NOTHING = pl.DataFrame(schema=LEDGER)  # was ever held out
 REPOSITORY = Path(__file__).parents[2]
