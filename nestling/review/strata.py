@@ -19,7 +19,7 @@ from nestling.review.planning import more_queries
 from nestling.review.population import CUT_OUT, by_origin, named
 
 _ALONE = 4  # ranks up to this one stand alone; from there on bands double
-_SCORES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)  # edges of the bands of the negative's share of its positive's score
+_SCORES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)  # edges of the bands of a negative's height between mean and positive
 _FIGURES = (
     "rate",
     "low",
@@ -54,8 +54,9 @@ def audited(
     """Return the mined negatives that people judged in the audit, and what they may be in truth.
 
     Rows have record_id, stratum, passage_id, rank, share and `relevant`, the majority's word, null for a tie. `rank`
-    is the negative's place among the mined negatives of its query, 1 for the hardest; `share` its score as a share of
-    the positive's, null where that is 0. Passages that a margin had kept out are none, and answers given after a
+    is the negative's place among the mined negatives of its query, 1 for the hardest; `share` how far its score stands
+    on the way from the query's mean to the positive's, as `mine.relative_margin` counts it; null where the positive is
+    not above the mean. Passages that a margin had kept out are none, and answers given after a
     suggestion are left out; a referee's word is the truth. How people err is told from all that they judged beside the
     query's own passage, in the audit or not.
 
@@ -88,9 +89,9 @@ def audited(
 
 
 def _negatives(sample: pl.DataFrame, mined: pl.DataFrame) -> pl.DataFrame:
-    positive = pl.col("positive_score").cast(pl.Float64)
-    share = 1 - (positive - pl.col("score")) / positive.abs()  # as the relative margin counts it, for any sign
-    shares = mined.select("query_id", "passage_id", share=pl.when(positive != 0).then(share))
+    score, positive, mean = (pl.col(f"{name}score").cast(pl.Float64) for name in ("", "positive_", "mean_"))
+    share = pl.when(positive > mean).then((score - mean) / (positive - mean))
+    shares = mined.select("query_id", "passage_id", share=share)
     return (
         sample.select("record_id", "query_id", "stratum", "mined", passage_id="candidates")
         .explode("passage_id", "mined")

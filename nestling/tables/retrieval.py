@@ -24,6 +24,7 @@ class Candidate(dy.Schema):
     passage_id = dy.String()
     score = dy.Float32()
     positive_score = dy.Float32()  # of the query's weakest labelled positive
+    mean_score = dy.Float32()  # of the query, over all passages
     verdict = dy.Enum(VERDICTS)
 
     @dy.rule()

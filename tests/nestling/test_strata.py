@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -6,6 +7,7 @@ import pytest
 from nestling.review.strata import audited, false_negatives
 from nestling.tables.io import empty, write_json
 from nestling.tables.review import Answer
+from stages.mine import ceiling
 
 NEGATIVES = ["n1", "n2", "n3"]
 
@@ -29,8 +31,10 @@ def records(*rows, candidates=NEGATIVES, mined=(True, True, True)):
     )
 
 
-def hits(found, positive=1.0, scores=(0.9, 0.65, 0.3)):
-    mined = pl.DataFrame({"passage_id": NEGATIVES, "score": scores}).with_columns(positive_score=pl.lit(positive))
+def hits(found, positive=1.0, mean=0.0, scores=(0.9, 0.65, 0.3)):
+    mined = pl.DataFrame({"passage_id": NEGATIVES, "score": scores}).with_columns(
+        positive_score=pl.lit(positive), mean_score=pl.lit(mean)
+    )
     return found.select("query_id").join(mined, how="cross")
 
 
@@ -50,7 +54,7 @@ def rates_of(found, answers, *audit, **scores):
     return false_negatives(judged(found, answers, *audit, **scores), found, width=0.1)
 
 
-def test_negatives_have_their_rank_among_the_mined_and_their_share_of_the_positives_score():
+def test_negatives_have_their_rank_among_the_mined_and_their_height_between_mean_and_positive():
     found = records(("r", "s", 0.1), mined=(True, False, True))
     assert rows(found, said(("r", "a", ["n3", "n2"])), "r").drop("stratum").rows() == [
         ("r", "n1", 1, pytest.approx(0.9), False),
@@ -113,11 +117,20 @@ def test_a_referee_brings_no_query_into_the_rate_that_only_primed_people_dispute
     assert rows(found, pl.concat([blind, referee]), "r")["relevant"].to_list() == [True, False, False]
 
 
-@pytest.mark.parametrize(("positive", "share"), [(-0.5, -0.8), (0.0, None)])
-def test_a_share_counts_as_the_relative_margin_does_whatever_the_sign(positive, share):
+@pytest.mark.parametrize(
+    ("positive", "mean", "share"),
+    [(0.9, 0.7, 0.5), (-0.1, -0.3, 0.5), (0.9, 0.85, -1.0), (0.0, -0.2, 0.5), (0.5, 0.5, None), (0.5, 0.6, None)],
+)
+def test_a_share_is_what_the_relative_margin_cuts_by(positive, mean, share):
+    score = mean + 0.1 if share != -1 else mean - 0.05
     found = records(("r", "s", 0.1))
-    first = rows(found, said(("r", "a", [])), "r", positive=positive, scores=(-1.4, -1.5, -1.6))["share"][0]
-    assert first == (share if share is None else pytest.approx(share))  # 1.8 of the positive's size below 1
+    given = rows(found, said(("r", "a", [])), "r", positive=positive, mean=mean, scores=(score, -1.0, -1.0))
+    assert given["share"][0] == (share if share is None else pytest.approx(share))
+    if share == 0.5:  # the ceiling at the margin that the docs name
+        reference = pl.DataFrame({"positive": [positive], "mean": [mean]})
+        params = SimpleNamespace(absolute_margin=0.0, relative_margin=1 - share)
+        cut = reference.select(ceiling(pl.col("positive"), pl.col("mean"), params)).item()
+        assert cut == pytest.approx(score)
 
 
 def test_the_rate_is_broken_down_by_rank_margin_and_score():

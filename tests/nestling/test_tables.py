@@ -31,7 +31,15 @@ QUERY = {"query_id": ID, "text": "mulino", "origin": "recorded", "kind": "record
 FOUND = QUERY | {"passage_id": ID, "rank": 1, "score": 0.5, "copied": 0.0}
 PAIR = {"pair_id": ID, "sentence1": "uno", "sentence2": "due", "score": 0.5, "split": "train"}
 QREL = {"suite": "gold", "query_id": "q", "document_id": "d", "relevance": 1}
-HIT = {"query_id": ID, "rank": 1, "passage_id": ID, "score": 0.5, "positive_score": 0.9, "verdict": "negative"}
+HIT = {
+    "query_id": ID,
+    "rank": 1,
+    "passage_id": ID,
+    "score": 0.5,
+    "positive_score": 0.9,
+    "mean_score": 0.1,
+    "verdict": "negative",
+}
 
 
 def frame(schema, *rows):

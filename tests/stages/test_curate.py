@@ -41,7 +41,12 @@ def write_queries_and_candidates() -> None:
     write_table(found, "data/filtered/queries.parquet", FoundQuery)
     write_table(found.with_columns(document_id=pl.lit("x")), "data/filtered/positives.parquet", FoundPositive)
     hits = asked.select("query_id", rank=pl.lit([1, 2]), passage_id=pl.lit([NEAR, FAR])).explode("rank", "passage_id")
-    judged = {"score": score - 0.3, "positive_score": score, "verdict": constant("negative", pl.Enum(VERDICTS))}
+    judged = {
+        "score": score - 0.3,
+        "positive_score": score,
+        "mean_score": score * 0.0,
+        "verdict": constant("negative", pl.Enum(VERDICTS)),
+    }
     write_table(
         hits.with_columns(pl.col("rank").cast(pl.UInt32), **judged), "data/mined/candidates.parquet", Candidate
     )

@@ -176,6 +176,7 @@ def project(tmp_path, monkeypatch):
                 "passage_id": places[1],
                 "score": 0.5,
                 "positive_score": 0.9,
+                "mean_score": 0.1,
                 "verdict": "negative",
             },
         ),

@@ -36,7 +36,7 @@ def candidates(*rows):
     """Hits: (query_id, passage_id, score, positive_score, verdict), ranked as they stand."""
     frame = pl.DataFrame(rows, ["query_id", "passage_id", "score", "positive_score", "verdict"], orient="row")
     rank = pl.int_range(1, pl.len() + 1, dtype=pl.UInt32).over("query_id")
-    return frame.with_columns(
+    return frame.with_columns(mean_score=pl.lit(0.0, dtype=pl.Float32)).with_columns(
         pl.col("score", "positive_score").cast(pl.Float32), pl.col("verdict").cast(pl.Enum(VERDICTS)), rank=rank
     )
 
