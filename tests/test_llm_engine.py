@@ -182,11 +182,11 @@ def test_the_same_seed_gives_the_same_table_in_another_process(written, model, t
 
 def test_a_prompt_beyond_the_context_is_rejected_with_its_reason_and_never_cut(model, tmp_path):
     lay_out(tmp_path, [texts()[0], "parola molto lunga " * 3000], ENGINE, model)
-    done = generate(tmp_path)
-    assert done.returncode == 0, done.stderr[-3000:]
+    said = generate(tmp_path).stderr  # all that a random model writes may go, which ends the stage
+    assert "1 answers asked for, 0 from the cache, 1 requests refused" in said
     left_out = read_table(tmp_path / "data/generated/rejected.parquet", Rejected).filter(pl.col("item") == "passage")
     assert left_out["reason"].to_list() == ["passage_too_long"]
-    assert report(tmp_path)["llm"]["passages_without_answer"] == 1
+    assert sorted(one["finish"] for one in answers(tmp_path).values()) == ["refused", "stop"]
 
 
 # --- vLLM's own server

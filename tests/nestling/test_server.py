@@ -235,9 +235,10 @@ def test_what_is_turned_down_before_the_first_answer_waits_for_it(others):
     lies = {f"testo {place}": ["status 422"] for place in range(6)} | others
     with Liar(lies) as liar, connect(liar, in_flight=2, tries=2) as backend:
         outcomes = list(islice(backend.answer(texts(30)), 7))
-        assert {outcome.key for outcome in outcomes[:6]} == {f"testo {place}" for place in range(6)}
-        assert {outcome.reason for outcome in outcomes[:6]} == {"turned_down"}
-        assert isinstance(outcomes[6], ChatAnswer)
+        (first,) = (outcome for outcome in outcomes if isinstance(outcome, ChatAnswer))
+        assert outcomes.index(first) >= 5  # two are in flight: of the last refusal and the first answer either may win
+        refused = {outcome.key: outcome.reason for outcome in outcomes if outcome is not first}
+        assert refused == {f"testo {place}": "turned_down" for place in range(6)}
 
 
 def test_a_backend_that_answered_once_may_turn_down_all_that_comes_after():
