@@ -61,5 +61,6 @@ def table(title: str, metric: str, systems: dict[str, Any], gaps: dict[str, Any]
 
 
 def _line(first: str, cells: list[str]) -> str:
-    width = _FIRST if len(first) < _FIRST else len(first) + 2
-    return first.ljust(width) + "".join(cell.rjust(_OTHER) for cell in cells)
+    if len(first) > _FIRST:  # a line of its own, so that cells stand below each other
+        first += "\n"
+    return first + " " * (_FIRST - len(first.rpartition("\n")[2])) + "".join(cell.rjust(_OTHER) for cell in cells)

@@ -39,6 +39,12 @@ def test_systems_stand_below_each_other_and_the_interval_and_its_p_last():
     assert "+0.010" in lines[-2]
 
 
+@pytest.mark.parametrize("title", ["gold", "heldout.generated (queries made by a program)"])
+def test_dimensions_stand_above_their_figures_however_long_the_name(title):
+    lines = "\n".join(table(title, "ndcg@10", SYSTEMS, GAPS)).splitlines()
+    assert len({len(line) for line in lines if not line.startswith(title) or title == "gold"}) == 1
+
+
 def test_what_people_wrote_comes_first_and_what_to_mind_stands_below(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_reports(GENERATED, "gold")
