@@ -24,10 +24,10 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=N
 def start() -> None:
     """Start Argilla and stay until Ctrl-C; passwords of new people are shown, once."""
     settings = settings_from(os.environ)
-    for number in _SIGNALS:
-        signal.signal(number, _stop)
-    say(f"Argilla starts; what it keeps lies in {settings.home}")
     try:
+        for number in _SIGNALS:
+            signal.signal(number, _stop)
+        say(f"Argilla starts; what it keeps lies in {settings.home}")
         with running(settings, lambda passwords, key: _greet(settings, passwords, key)) as argilla:
             say(f"Argilla is at {argilla.url}, for this machine alone; Ctrl-C ends it")
             argilla.watch()

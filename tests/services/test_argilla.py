@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +45,8 @@ class Launcher:
         people = {"ARGILLA_ANNOTATORS": " ".join(settings.annotators)}
         return mine | home | people | {name: str(port) for name, port in ports.items()}
 
-    def start(self) -> str:
-        """Start it and return all that it said until it was ready."""
+    def start(self, until: str = "Argilla is at") -> str:
+        """Start it and return all that it said until it was ready, or said something else."""
         command = [sys.executable, "-m", "services.argilla.local", "start"]
         self.process = subprocess.Popen(
             command, cwd=REPOSITORY, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -54,7 +54,7 @@ class Launcher:
         lines = []
         for line in self.process.stdout:
             lines.append(line)
-            if line.startswith("Argilla is at"):
+            if line.startswith(until):
                 break
         self.said = "".join(lines)
         assert self.process.poll() is None, self.said
@@ -137,6 +137,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
         dataset_id = publish(launcher.settings.url, key)
         left = below(launcher.process)
         launcher.end(signal.SIGKILL)
+        launcher.settings = replace(launcher.settings, annotators=("anna", "bruno", "dora"))
         second = launcher.start()
         yield Lived(launcher, first, second, key, shown(first), dataset_id, left)
     finally:
@@ -202,9 +203,9 @@ def test_no_log_holds_a_secret(argilla: Served):
     assert not [log for log in logs for secret in (argilla.api_key, *argilla.passwords.values()) if secret in log]
 
 
-def test_a_first_start_shows_passwords_and_key_and_a_second_none(lived: Lived):
+def test_a_first_start_shows_passwords_and_key_and_a_second_the_passwords_of_people_named_since(lived: Lived):
     assert set(lived.passwords) == {"owner", "anna", "bruno"}
-    assert shown(lived.second) == {}
+    assert set(shown(lived.second)) == {"dora"}
     assert "ARGILLA_API_KEY" not in lived.second
 
 
@@ -233,7 +234,7 @@ def test_a_forgotten_password_is_replaced_while_the_server_runs(lived: Lived):
 def test_nobody_unknown_gets_a_password(lived: Lived):
     with pytest.raises(subprocess.CalledProcessError) as error:
         lived.launcher.command("password", "carla")
-    assert "there are ['anna', 'bruno', 'owner']" in error.value.stderr
+    assert "there are ['anna', 'bruno', 'dora', 'owner']" in error.value.stderr
 
 
 def test_nothing_that_was_written_is_for_others_to_read(lived: Lived):
@@ -243,22 +244,30 @@ def test_nothing_that_was_written_is_for_others_to_read(lived: Lived):
     assert [path for path in files if path.stat().st_mode & 0o77] == []
 
 
-def test_somebody_named_later_is_added_and_a_new_key_replaces_the_old(lived: Lived):
-    """And a child that is killed ends all, in one sentence: one start serves for the three."""
-    launcher = lived.launcher
-    assert launcher.end(signal.SIGINT)[0] == 0
-    new = re.findall(r"ARGILLA_API_KEY=(\S+)", launcher.command("key"))[0]
-    launcher.settings = Settings(**vars(launcher.settings) | {"annotators": ("anna", "bruno", "dora")})
-    assert set(shown(launcher.start())) == {"dora"}
-    url = launcher.settings.url
+def test_a_new_key_replaces_the_old(lived: Lived):
+    url = lived.launcher.settings.url
+    new = re.findall(r"ARGILLA_API_KEY=(\S+)", lived.launcher.command("key"))[0]
     assert call(url, new, "GET", "/me")["username"] == "owner"
     assert httpx2.get(f"{url}/api/v1/me", headers={"X-Argilla-Api-Key": lived.key}, trust_env=False).is_error
+
+
+def test_a_process_that_is_killed_ends_all_in_one_sentence(lived: Lived):
+    """The last test that needs this server."""
+    launcher = lived.launcher
     started = below(launcher.process)
     next(process for process in started if process.name() == "redis-server").kill()
     last, _ = launcher.process.communicate(timeout=120)
     assert launcher.process.returncode == 1
     assert re.fullmatch(r"error: redis ended .*redis\.log\n", last)
     assert not [process for process in started if process.is_running()]
+
+
+def test_an_interrupt_ends_a_start_well(lived: Lived):
+    launcher = lived.launcher
+    launcher.start(until="Argilla starts")
+    code, last = launcher.end(signal.SIGINT)
+    assert code == 0
+    assert last == "Argilla is ended; the next start finds everything as it was\n"
 
 
 def test_the_home_is_the_only_place_that_is_written_to(lived: Lived):
