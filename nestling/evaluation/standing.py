@@ -8,8 +8,8 @@ HELD_OUT = (RECORDED, GENERATED)
 BLIND = (
     "A program made these queries from the very passages that answer them, so they repeat the passages' words: they "
     "flatter every system, most of all those that match words, and cannot tell whether people's queries are answered "
-    "better. Measured on QA4FAQ, an Italian FAQ, at 768 dimensions: tuned less base +.004 to +.016 by nDCG@10 on "
-    "queries cut out of the passages, -.017 to .000 on people's."
+    "better. Measured on QA4FAQ, an Italian FAQ, at 256 dimensions: tuned less base +.004 to +.012 by nDCG@10 on "
+    "queries cut out of the passages, -.009 to +.013 on people's."
 )
 
 
