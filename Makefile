@@ -74,5 +74,5 @@ $(ARGILLA_VENV)/.installed: requirements/argilla-server.txt
 bench: $(BIN)/nestling  ## print the table of benchmarks/encoders.py on the sample
 	python benchmarks/encoders.py
 
-clean:  ## remove caches of tools, not of DVC
+clean:  ## remove caches, but DVC's: embeddings, and what a killed training would go on from, too
 	rm -rf .cache .mypy_cache .ruff_cache .pytest_cache

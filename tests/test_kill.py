@@ -1,4 +1,4 @@
-"""Law 5: kill any stage at any moment and run `dvc repro` again, and it ends with the same artifacts.
+"""Law 6: kill any stage at any moment and run `dvc repro` again, and it ends with the same artifacts.
 
 Who comes back after a kill types `dvc repro` and nothing else: DVC sees that the process named in .dvc/tmp/rwlock is
 dead and clears its entries, and .dvc/tmp/lock is a lock of the kernel, which ends with its process. (Only where the

@@ -34,7 +34,7 @@ def files(
     use: Use = False,
     replace: Replace = False,
 ) -> None:
-    """Copy documents: txt, md, html, pdf, jsonl, jsonl.gz, csv, tsv, parquet, at any depth."""
+    """Copy documents at any depth: text, Markdown, HTML, PDF, office files, mail, tables (docs/sets.md lists them)."""
     bring_files(folder, Target(set_name(name, folder.resolve().name), replace, use, licence, language))
 
 
