@@ -36,8 +36,6 @@ def context_problem(facts: Facts, folder: Path, where: str, engine: str) -> Find
         found = shortfall(load_tokenizer(folder), shortest, longest)
     except UserError as error:
         return lack(*str(error).removeprefix("generate.llm.backend: ").rsplit(": ", 1))
-    except Exception as error:  # tokenizers, written in Rust, raises Exception itself for a file that it cannot parse
-        return lack(f"{folder}: its tokenizer cannot be loaded ({error})", "bring the model whole")
     if found is None:
         return None
     told = (

@@ -10,10 +10,20 @@ from nestling.llm.backend import ChatRequest
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """Return the tokenizer of a model in a folder."""
+    """Return the tokenizer of a model in a folder.
+
+    Raises:
+        UserError: its files are not whole.
+    """
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    try:
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    # nothing but files of somebody else's is read here, and for JSON of a wrong shape the library, written in Rust,
+    # raises no class narrower than Exception
+    except Exception as error:
+        why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise UserError(f"{folder}: its tokenizer cannot be loaded ({why}): bring the model whole") from None
 
 
 def tokens_of(tokenizer: Any, messages: Sequence[tuple[str, str]]) -> list[int]:

@@ -5,6 +5,8 @@ into bfloat16, so that the folder takes several times what the file does; what w
 lost.
 """
 
+import shutil
+import struct
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +17,7 @@ from nestling.models import fingerprint
 
 
 def convert(file: Path, folder: Path) -> None:
-    """Write the model, the tokenizer and the chat template of a GGUF file into a folder.
+    """Write the model, the tokenizer and the chat template of a GGUF file into a folder, whole or not at all.
 
     Raises:
         UserError: the package gguf is missing, the folder holds something, or transformers cannot read the file.
@@ -32,11 +34,19 @@ def convert(file: Path, folder: Path) -> None:
         tokenizer = AutoTokenizer.from_pretrained(**where)
         stored = GgufConfig(dequantize=True)  # else transformers cannot save it
         model = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.bfloat16, quantization_config=stored)
-    except (OSError, ValueError, KeyError, NotImplementedError) as error:
+    # what transformers lets through: struct.error and ValueError for a file that is cut or none, ValueError for an
+    # architecture, KeyError for a kind of tokenizer, NotImplementedError for a model or a quantisation it cannot take
+    except (OSError, ValueError, KeyError, NotImplementedError, struct.error) as error:
         why = " ".join(str(error).split())[:200]
         raise UserError(f"{file} cannot be converted ({why}): take the model's own safetensors, or a server") from None
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        model.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+        temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def located(name: str) -> Path:

@@ -301,8 +301,12 @@ def test_a_context_that_holds_no_prompt_is_not_ok(tmp_path):
     assert "ends at 16384 tokens" in writer(16385).found
     graded = {"kind": "writer", "threshold": 0.5, "attempts": 1, "sampling": sampling | {"max_tokens": 9000}}
     assert "holds no prompt for grades in it" in writer(9000, judge=graded).found
-    (built / "tokenizer.json").write_text("{}")
-    assert "tokenizer cannot be loaded" in writer(9000).found
+    for broken in ("{}", "garbage", '{"added_tokens": [], "model": 3}'):
+        (built / "tokenizer.json").write_text(broken)
+        assert (writer(9000).way_out, "tokenizer cannot be loaded" in writer(9000).found) == (
+            "bring the model whole",
+            True,
+        )
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 import sys
 
+import gguf
+import numpy as np
 import pytest
 
 from nestling.errors import UserError
@@ -28,8 +30,35 @@ def test_what_is_not_there_is_told(name):
         located(name)
 
 
+def write_gguf(path, architecture="llama"):
+    """Write a file of a size, a vocabulary and a tensor."""
+    writer = gguf.GGUFWriter(str(path), architecture)
+    writer.add_block_count(1)
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list(["a", "b"])
+    writer.add_tensor("token_embd.weight", np.ones((2, 32), dtype=np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+@pytest.mark.parametrize("share", [0, 0.1, 0.3, 0.6, 0.9])
+def test_a_file_that_was_cut_is_one_sentence_wherever_it_ends(tmp_path, share):
+    write_gguf(tmp_path / "a.gguf")
+    whole = (tmp_path / "a.gguf").read_bytes()
+    (tmp_path / "a.gguf").write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(UserError, match=r"a.gguf cannot be converted \(.*\): "):
+        convert(tmp_path / "a.gguf", tmp_path / "out")
+
+
+def test_an_architecture_that_is_not_known_is_one_sentence(tmp_path):
+    write_gguf(tmp_path / "a.gguf", "nonsense")
+    with pytest.raises(UserError, match="architecture nonsense is not supported"):
+        convert(tmp_path / "a.gguf", tmp_path / "out")
+
+
 def test_a_file_that_is_none_is_one_sentence(tmp_path):
-    pytest.importorskip("gguf", reason="gguf is not installed: pip install -e '.[gguf]'")
     (tmp_path / "a.gguf").write_bytes(b"no model")
     with pytest.raises(UserError, match=r"a.gguf cannot be converted \(.*\): ") as told:
         convert(tmp_path / "a.gguf", tmp_path / "out")
@@ -38,7 +67,6 @@ def test_a_file_that_is_none_is_one_sentence(tmp_path):
 
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path):
-    pytest.importorskip("gguf", reason="gguf is not installed: pip install -e '.[gguf]'")
     (tmp_path / "mine").touch()
     with pytest.raises(UserError, match="is not empty: name a new folder"):
         convert(tmp_path / "a.gguf", tmp_path)
