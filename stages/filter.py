@@ -19,7 +19,7 @@ import polars as pl
 from pydantic import Field, PositiveInt
 
 from nestling.cli import run, say
-from nestling.corpus.cleaning import words
+from nestling.corpus.cleaning import normalized
 from nestling.corpus.copying import copied_share
 from nestling.corpus.segmentation import word_count
 from nestling.params import StageParams
@@ -83,7 +83,7 @@ def rank_own(
 
 def same_words() -> pl.Expr:
     """Return the words of a query's text, which tell whether another asks the same."""
-    return pl.col("text").map_elements(lambda text: " ".join(words(text)) or text, return_dtype=pl.String)
+    return pl.col("text").map_elements(normalized, return_dtype=pl.String)
 
 
 def judge(ranked: pl.DataFrame, params: FilterParams) -> Judged:

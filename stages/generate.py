@@ -15,7 +15,7 @@ import polars as pl
 from pydantic import Field, model_validator
 
 from nestling.cli import run, say
-from nestling.corpus.cleaning import one_line, words
+from nestling.corpus.cleaning import normalized, one_line
 from nestling.corpus.ids import content_id
 from nestling.corpus.passages import body_of
 from nestling.corpus.segmentation import word_count
@@ -128,7 +128,7 @@ def tidy(rows: pl.DataFrame, passages: pl.DataFrame, params: GenerateParams) -> 
     # what a person or a model asks is one query however it is written and whichever passages may answer it; what is
     # cut out of a passage belongs to that passage
     owner = pl.when(pl.col("origin") == "extractive").then(pl.col("passage_id")).otherwise(pl.lit(""))
-    same = pl.col("text").map_elements(lambda text: " ".join(words(text)) or text, return_dtype=pl.String)
+    same = pl.col("text").map_elements(normalized, return_dtype=pl.String)
     named = marked.with_columns(
         query_id=pl.struct(text=pl.when(owner == "").then(same).otherwise("text"), owner=owner).map_elements(
             lambda row: content_id(row["text"], row["owner"]), return_dtype=pl.String

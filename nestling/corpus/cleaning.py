@@ -10,6 +10,8 @@ from nestling.corpus.segmentation import is_unspaced, segments
 # explain=False spares the work of saying what it did
 _REPAIR = ftfy.TextFixerConfig(explain=False, unescape_html="auto", normalization="NFC")
 _CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f]")  # ftfy leaves those that no encoding ever used
+_TELLING = {"Sc", "Sm"}  # categories of signs: of currencies and of arithmetic
+_MINUS = re.compile(r"(?<!\w)[-\u2013]\d+")
 _LINE_ENDS = re.compile("[\x0b\x1c-\x1e]")  # soft line ends of Word and Excel, which ftfy drops between two words
 _BLANKS = re.compile(r"[^\S\n]+")
 _EMPTY_LINES = re.compile(r"\n\s*\n+")
@@ -57,6 +59,15 @@ def words(text: str) -> list[str]:
     """
     found = _WORD.findall(text.lower())
     return [part for run in found for part in segments(run)] if is_unspaced(text) else found
+
+
+def normalized(text: str) -> str:
+    """Return what is alike of texts that say the same: words, and signs that make others of them (50 $, -5, C++).
+
+    Case, blanks, punctuation and ornaments are not told apart.
+    """
+    signs = (sign for sign in text if sign in "%#" or (unicodedata.category(sign) in _TELLING and sign not in "|~"))
+    return " ".join([*words(text), *signs, *_MINUS.findall(text)]) or text
 
 
 def folded_words(text: str) -> list[str]:

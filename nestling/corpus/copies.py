@@ -6,8 +6,8 @@ from pathlib import PurePosixPath
 
 import polars as pl
 
-from nestling.corpus.cleaning import one_line
-from nestling.corpus.duplicates import clusters, groups, wording
+from nestling.corpus.cleaning import normalized, one_line
+from nestling.corpus.duplicates import clusters, groups
 from nestling.corpus.ids import content_id
 from nestling.corpus.splits import DOCUMENT, TEXT, text_name
 from nestling.tables.sieve import sieve
@@ -22,9 +22,9 @@ def drop_duplicates(passages: pl.DataFrame, threshold: float, max_copies: int) -
     and it joins no documents, or half of a web corpus would be one group.
     """
     texts = passages["body"].to_list()
-    keys = [wording(text) for text in _told_apart(passages)]
+    keys = [normalized(text) for text in _told_apart(passages)]
     exact = groups(len(texts), [*enumerate(_first_alike(keys)), *enumerate(_first_alike(passages["text"]))])
-    places = groups(len(texts), [*enumerate(exact), *enumerate(_first_alike(wording(text) for text in texts))])
+    places = groups(len(texts), [*enumerate(exact), *enumerate(_first_alike(normalized(text) for text in texts))])
     copies = Counter(places)
     common = [copies[first] > max_copies for first in places]
     unique = [place for place, first in enumerate(exact) if place == first and not common[place]]

@@ -1,11 +1,9 @@
 """Exact and near duplicates: MinHash (Broder 1997) finds the pairs, the exact Jaccard similarity decides."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import cast
-from unicodedata import category
 
 from datasketch import MinHash, MinHashLSH
 
@@ -14,7 +12,6 @@ from nestling.corpus.cleaning import words
 _PERMUTATIONS = 128
 _REACH = 0.9  # of the threshold: MinHash looks this far, so that of the pairs at the border few are missed
 _BUCKET = 32  # texts of a bucket that a further one is compared with
-_MINUS = re.compile(r"(?<!\w)[-\u2013]\d+")
 _SEED = 1  # of the hash family; it decides which pairs are looked at, not which are duplicates
 
 
@@ -34,15 +31,6 @@ def shingles(text: str) -> frozenset[str]:
         return frozenset([text.strip()])
     edged = ["", *parts, ""]
     return frozenset(f"{first} {second}" for first, second in pairwise(edged))
-
-
-def wording(text: str) -> str:
-    """Return what copies of a text have in common: the words, and the signs that make others of them (50 $, -5, C++).
-
-    Case, blanks, punctuation and ornaments are not told apart.
-    """
-    signs = (sign for sign in text if sign in "%#" or (category(sign) in {"Sc", "Sm"} and sign not in "|~"))
-    return " ".join([*words(text), *signs, *_MINUS.findall(text)]) or text
 
 
 def cross_duplicates(left: Sequence[str], right: Sequence[str], threshold: float) -> list[Pair]:

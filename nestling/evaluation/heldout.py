@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from nestling.corpus.cleaning import words
+from nestling.corpus.cleaning import normalized
 from nestling.corpus.ids import content_id
 from nestling.evaluation.standing import GENERATED, HELD_OUT, RECORDED
 
@@ -37,7 +37,7 @@ def hold_out(queries: pl.DataFrame, answerable: pl.DataFrame, passages: pl.DataF
         most: queries of each suite; more are drawn from, passages in turn.
         seed: of the draw. A query's place in it is a hash, so that other queries move it little.
     """
-    same = pl.col("text").map_elements(lambda text: " ".join(words(text)) or text, return_dtype=pl.String)
+    same = pl.col("text").map_elements(normalized, return_dtype=pl.String)
     asked = queries.select("query_id", "text", "origin", "split", same=same)
     written = asked.filter(pl.col("origin") == WRITTEN)
     made = asked.filter(pl.col("origin") != WRITTEN).join(written, on="same", how="anti").filter(split="test")

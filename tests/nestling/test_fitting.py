@@ -20,6 +20,7 @@ EARLIER = pl.DataFrame(
         ("query gone", "sparita", "mulino", ["grano"]),
         ("moved", "presta", "burned", ["libri", "ash"]),
         ("all gone", "presta", "burned", ["ash"]),
+        ("respelled", "Macina?", "mulino", ["grano"]),
     ],
     schema=SHOWN,
     orient="row",
@@ -37,6 +38,8 @@ def said(*rows):
     [
         ("now", "query_quality", None),
         ("old", "rewrite", None),
+        ("respelled", "query_quality", None),  # the same words
+        ("respelled", "relevant", None),
         ("query gone", "query_quality", "query_gone"),
         ("moved", "query_quality", "query_gone"),  # its words stand, with another passage
         ("moved", "relevant", None),  # what was said of libri holds
@@ -93,5 +96,5 @@ def test_single_judgements_that_meet_nothing_are_counted(record, marks, lost):
 def test_a_record_of_now_stands_before_the_same_of_an_earlier_round():
     again = NOW.with_columns(candidates=pl.lit(["other"]))
     found = gathered(empty(Answer), NOW, pl.concat([EARLIER, again]), PRESENT).records
-    assert found["record_id"].to_list() == ["now", "old", "query gone", "moved", "all gone"]
+    assert found["record_id"].to_list() == ["now", "old", "query gone", "moved", "all gone", "respelled"]
     assert found["candidates"][0].to_list() == ["grano", "pane"]

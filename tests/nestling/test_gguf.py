@@ -50,6 +50,7 @@ def test_a_file_that_was_cut_is_one_sentence_wherever_it_ends(tmp_path, share):
     (tmp_path / "a.gguf").write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(UserError, match=r"a.gguf cannot be converted \(.*\): "):
         convert(tmp_path / "a.gguf", tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.gguf"]
 
 
 def test_an_architecture_that_is_not_known_is_one_sentence(tmp_path):
