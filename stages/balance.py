@@ -95,6 +95,8 @@ def with_answers(
 ) -> pl.DataFrame:
     """Return the rows, `answer_ids` with whatever else may answer: no passage of a named document is a negative.
 
+    What people refused is one: of what may answer, `mine` takes nothing else for a negative.
+
     Args:
         rows: as `retrieval_rows` gives them.
         curated: CuratedQuery rows; what may answer a query may answer its better wording.
@@ -110,7 +112,8 @@ def with_answers(
     )
     known = rows.join(told, on="query_id", how="left", maintain_order="left")
     both = pl.concat_list("answer_ids", pl.col("told").fill_null(pl.lit([], dtype=pl.List(pl.String))))
-    return known.with_columns(answer_ids=both.list.unique().list.sort()).drop("told")
+    answers = both.list.unique().list.set_difference("negative_ids").list.sort()
+    return known.with_columns(answer_ids=answers).drop("told")
 
 
 def resized(rows: pl.DataFrame, size: int, seed: int) -> pl.DataFrame:

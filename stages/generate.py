@@ -1,7 +1,7 @@
 """Give every passage its queries: recorded ones, ones cut out of the text, ones written by an LLM.
 
 Reads   data/prepared/passages.parquet (Passage), data/prepared/places.parquet (Place),
-        data/prepared/recorded.parquet (RecordedQuery), data/responses.jsonl and data/journal (answers of LLMs)
+        data/prepared/recorded.parquet (SplitQuery), data/responses.jsonl and data/journal (answers of LLMs)
 Writes  data/generated/queries.parquet (Query), data/generated/answerable.parquet (Answerable),
         data/generated/judged.parquet (Judged), data/generated/rejected.parquet (Rejected),
         data/responses.jsonl (the answers that these tables rest on), reports/generate.json
@@ -24,7 +24,7 @@ from nestling.llm.journal import Journal, take_in, write_artifact
 from nestling.params import StageParams, Strict
 from nestling.queries.extractive import ExtractiveParams, Extractor, Source
 from nestling.queries.synthetic import LlmParams, Synthetic, check_answered, synthesise
-from nestling.tables.corpus import Passage, Place, RecordedQuery, Rejected
+from nestling.tables.corpus import SPLITS, Passage, Place, Rejected, SplitQuery
 from nestling.tables.io import empty, read_table, write_json, write_table
 from nestling.tables.queries import Answerable, Judged, Query
 from nestling.tables.sieve import reasons, rejected, sieve
@@ -52,7 +52,7 @@ class FromLlm(Strict):
 
 SourceParams = Annotated[Recorded | Extractive | FromLlm, Field(discriminator="kind")]
 SCHEMA = {"text": pl.String, "origin": pl.String, "kind": pl.String, "passage_id": pl.String}
-NAMED = SCHEMA | {"document_id": pl.String}  # null where the query was made from a passage
+NAMED = SCHEMA | {"document_id": pl.String, "held": pl.Enum(SPLITS)}  # null where the query was made from a passage
 
 
 class GenerateParams(StageParams, section="generate", shared=("seed",)):
@@ -81,7 +81,7 @@ def from_recorded(places: pl.DataFrame, recorded: pl.DataFrame) -> pl.DataFrame:
     """Return recorded queries beside every passage of the documents that they name; null where none is left."""
     named = recorded.join(places, on="document_id", how="left", maintain_order="left_right")
     said = pl.lit("recorded")
-    return named.select("text", origin=said, kind=said, passage_id="passage_id", document_id="document_id")
+    return named.select("text", "passage_id", "document_id", origin=said, kind=said, held="split")
 
 
 def from_text(passages: pl.DataFrame, params: Extractive, seed: int) -> pl.DataFrame:
@@ -114,15 +114,18 @@ def generate(
 def tidy(rows: pl.DataFrame, passages: pl.DataFrame, params: GenerateParams) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the rows whose query is of a sensible length, with id, language and split, and the rest with a reason.
 
-    A query that names passages of several splits stands in the last of train, dev, test: it is never trained on. Rows
-    of recorded queries come first: what a person asked is theirs, whatever else asks the same.
+    A query that names passages of several splits, or ever named some, stands in the last of train, dev, test: it is
+    never trained on. Rows of recorded queries come first: what a person asked is theirs, whatever else asks the same.
     """
     texts = [one_line(text) for text in rows["text"]]
     about = passages.select("passage_id", "language", "split", holder="document_id")
     marked = (
         rows.with_columns(text=pl.Series(texts, dtype=pl.String))
         .join(about, on="passage_id", how="left", maintain_order="left")
-        .with_columns(document_id=pl.coalesce("document_id", "holder"))
+        .with_columns(
+            document_id=pl.coalesce("document_id", "holder"),
+            split=pl.when(pl.col("held") > pl.col("split")).then("held").otherwise("split"),
+        )
         .sort(pl.col("origin") != "recorded", maintain_order=True)
     )
     # what a person or a model asks is one query however it is written and whichever passages may answer it; what is
@@ -190,7 +193,7 @@ def report(queries: pl.DataFrame, rows: pl.DataFrame, left_out: pl.DataFrame, ma
 def main() -> None:
     params = GenerateParams.load()
     passages = read_table("data/prepared/passages.parquet", Passage)
-    recorded = read_table("data/prepared/recorded.parquet", RecordedQuery)
+    recorded = read_table("data/prepared/recorded.parquet", SplitQuery)
     places = read_table("data/prepared/places.parquet", Place)
     with Journal(JOURNAL) as journal:
         take_in(RESPONSES, journal)

@@ -2,7 +2,7 @@
 
 Reads   data/raw/<set>/, and data/splits/<set>.jsonl of before
 Writes  data/prepared/passages.parquet (Passage), near.parquet (NearDuplicate), places.parquet (Place),
-        recorded.parquet (RecordedQuery), pairs.parquet (SentencePair),
+        recorded.parquet (SplitQuery), pairs.parquet (SentencePair),
         rejected.parquet (Rejected), data/suites/{documents,queries,qrels,pairs}.parquet (Suite...),
         data/splits/<set>.jsonl (what was ever held out), reports/prepare.json
 """
@@ -24,15 +24,19 @@ from nestling.corpus.language import Recognised, best_language, code_of, is_cert
 from nestling.corpus.passages import cut, with_title
 from nestling.corpus.recorded import Suites
 from nestling.corpus.splits import (
+    DOCUMENT,
     LARGE,
     SENTENCE,
     Shares,
     assign,
     check_room,
     entered,
+    entered_queries,
     largest_share,
     ledger_text,
     read_ledger,
+    reused_ids,
+    split_queries,
     text_name,
 )
 from nestling.params import StageParams
@@ -40,9 +44,9 @@ from nestling.tables.corpus import (
     NearDuplicate,
     Passage,
     Place,
-    RecordedQuery,
     Rejected,
     SentencePair,
+    SplitQuery,
     SuiteDocument,
     SuitePair,
     SuiteQrel,
@@ -178,8 +182,10 @@ def make_passages(documents: pl.DataFrame, ledger: pl.DataFrame, params: Prepare
     unique, doubled = drop_duplicates(kept, params.near_duplicate, params.max_copies)
     shares = Shares(params.dev_share, params.test_share, params.seed)
     members = find_members(unique, doubled)
-    splits = assign(members, ledger, shares)
+    reused = reused_ids(members, ledger)
+    splits = assign(members, ledger.filter(~((pl.col("item") == DOCUMENT) & pl.col("name").is_in(reused))), shares)
     check_room(members, splits, params.ledger)
+    warn_of_reused_ids(reused)
     passages = unique.with_columns(
         passage_id=pl.col("text").map_elements(content_id, return_dtype=pl.String),
         split=pl.col("group_id").replace_strict(splits, return_dtype=pl.Enum(["train", "dev", "test"])),
@@ -308,6 +314,16 @@ def count(documents: int, made: Made, graded: Made, left_out: pl.DataFrame) -> d
     }
 
 
+def warn_of_reused_ids(reused: list[str]) -> None:
+    """Say it when ids that were held out stand for other documents now."""
+    if reused:
+        say(
+            f"prepare: warning: {len(reused)} ids of documents that were held out ({', '.join(reused[:3])} ...) stand "
+            "for other text now, and theirs stands under other ids: as numbers of rows they keep no document in its "
+            "split, text alone does. Give documents ids of their own"
+        )
+
+
 def warn_of_a_large_group(made: Made) -> None:
     """Say it when documents that share text are so many that the splits hardly split."""
     share = largest_share(made.members)
@@ -323,18 +339,20 @@ def main() -> None:
         brought = read_set(folder, int(params.max_document_mb * 1_000_000), parts)
         documents = clean_documents(brought.documents, params.languages)
         made, places = make_passages(documents, ledger, params)
-        recorded, unasked = clean_recorded(brought.recorded)
+        asked, unasked = clean_recorded(brought.recorded)
+        holders = places.join(made.kept.select("passage_id", "split"), on="passage_id").select("document_id", "split")
+        recorded = split_queries(asked, holders, ledger)
         pairs = make_pairs(brought.pairs, ledger, params)
         left_out = pl.concat([*parts, made.left_out, unasked, pairs.left_out])
         parts[:] = [left_out]
         check_left(folder, left_out, made.kept)
 
     write_passages(made.kept, places)
-    write_table(recorded, OUT / "recorded.parquet", RecordedQuery)
+    write_table(recorded, OUT / "recorded.parquet", SplitQuery)
     write_table(pairs.kept, OUT / "pairs.parquet", SentencePair)
     write_table(left_out.sort(pl.all()), OUT / "rejected.parquet", Rejected)
     write_suites(brought.suites, documents, params)
-    write_text(ledger_text(pl.concat([made.ledger, pairs.ledger])), params.ledger)
+    write_text(ledger_text(pl.concat([entered_queries(made.ledger, recorded), pairs.ledger])), params.ledger)
     write_json(count(documents.height, made, pairs, left_out), "reports/prepare.json")
     say(f"prepare: {documents.height} documents -> {made.kept.height} passages; left out {reasons(left_out)}")
     warn_of_a_large_group(made)

@@ -28,7 +28,7 @@ from nestling.tables.corpus import NearDuplicate, Passage
 from nestling.tables.io import read_table, write_json
 from nestling.tables.training import RetrievalRow, StsRow
 from nestling.training.dev import DevEvaluator, DevSettings
-from nestling.training.examples import retrieval_examples, sts_examples
+from nestling.training.examples import may_answer, retrieval_examples, sts_examples
 from nestling.training.objectives import RANKING, Weighted, build_loss
 from nestling.training.phases import PhaseParams, TaskParams, Work, check_precision, train_phase
 from nestling.training.vocabulary import FoldingParams, folded_in
@@ -36,6 +36,7 @@ from nestling.training.vocabulary import FoldingParams, folded_in
 BASE, OUT, LOGS = Path("models/base"), Path("models/tuned"), Path("reports/training")
 SETS, PREPARED = Path("data/balanced"), Path("data/prepared")
 PASSAGES, NEAR = PREPARED / "passages.parquet", PREPARED / "near.parquet"
+TRAIN = SETS / "retrieval/train.parquet"
 CHECKPOINTS = Path(".cache/train")
 
 
@@ -75,8 +76,12 @@ def examples(task: TaskParams, seed: int) -> Dataset:
     """Return a task's training examples."""
     if task.data == "sts":
         return sts_examples(read_table(SETS / "sts/train.parquet", StsRow))
-    near = dict(read_table(NEAR, NearDuplicate).select("passage_id", "near_id").iter_rows())
-    return retrieval_examples(read_table(SETS / "retrieval/train.parquet", RetrievalRow), task.negatives, seed, near)
+    return retrieval_examples(read_table(TRAIN, RetrievalRow), task.negatives, seed, near_duplicates())
+
+
+def near_duplicates() -> dict[str, str]:
+    """Return the cluster of each passage that has near-duplicates."""
+    return dict(read_table(NEAR, NearDuplicate).select("passage_id", "near_id").iter_rows())
 
 
 def must_mask(phase: PhaseParams, task: TaskParams, rows: Dataset) -> None:
@@ -101,8 +106,9 @@ def run_phase(model: SentenceTransformer, params: TrainParams, phase: PhaseParam
         raise UserError(f"train.phases {phase.name}: none of its tasks has a row to train on")
     for task, rows in tasks.values():
         must_mask(phase, task, rows)
+    answers = may_answer(read_table(TRAIN, RetrievalRow), near_duplicates())
     losses = {
-        name: Weighted(build_loss(model, task.loss, guide, params.dims, params.weights), task.weight)
+        name: Weighted(build_loss(model, task.loss, guide, params.dims, params.weights, answers), task.weight)
         for name, (task, _) in tasks.items()
     }
     return train_phase(model, {name: rows for name, (_, rows) in tasks.items()}, losses, phase, work)
@@ -130,7 +136,7 @@ def started(params: TrainParams) -> SentenceTransformer:
     check(params, model)
     if not isinstance(model[0], StaticBag):
         return model
-    rows = read_table(SETS / "retrieval/train.parquet", RetrievalRow)
+    rows = read_table(TRAIN, RetrievalRow)
     told = rows.filter(pl.col("origin").is_in(params.folding.origins))
     bag = folded_in(model[0], told["anchor"].to_list(), told["positive"].to_list(), params.folding)
     return SentenceTransformer(modules=[bag], device="cpu", similarity_fn_name="cosine")

@@ -16,7 +16,7 @@ import yaml
 
 from nestling.corpus.ids import content_id
 from nestling.models import fingerprint
-from nestling.tables.corpus import Passage, Place, RecordedQuery, Rejected
+from nestling.tables.corpus import Passage, Place, Rejected, SplitQuery
 from nestling.tables.io import empty, read_table, write_table
 from nestling.tables.queries import Answerable, Query
 from tests.project import REPOSITORY
@@ -74,7 +74,7 @@ def lay_out(folder: Path, passages: list[str], backend: dict, model: dict, langu
     table = rows.select(empty(Passage).columns).cast(empty(Passage).schema)
     write_table(table, folder / "data/prepared/passages.parquet", Passage)
     write_table(table.select("document_id", "passage_id"), folder / "data/prepared/places.parquet", Place)
-    write_table(empty(RecordedQuery), folder / "data/prepared/recorded.parquet", RecordedQuery)
+    write_table(empty(SplitQuery), folder / "data/prepared/recorded.parquet", SplitQuery)
     tree = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
     tree["generate"] |= {"sources": [{"kind": "llm"}]}
     tree["generate"]["llm"] |= {"backend": backend, "model": model}

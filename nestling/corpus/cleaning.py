@@ -10,8 +10,19 @@ from nestling.corpus.segmentation import is_unspaced, segments
 # explain=False spares the work of saying what it did
 _REPAIR = ftfy.TextFixerConfig(explain=False, unescape_html="auto", normalization="NFC")
 _CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f]")  # ftfy leaves those that no encoding ever used
-_TELLING = {"Sc", "Sm"}  # categories of signs: of currencies and of arithmetic
-_MINUS = re.compile(r"(?<!\w)[-\u2013]\d+")
+_DASHES = re.compile("[\u2010-\u2015\u2212]")
+_TELLING = frozenset("%&@#\u00a7\u2030_-.,:/")  # punctuation that makes another text of one: the last five in places
+_SILENT = "".join(
+    sign
+    for sign in map(chr, range(0x10000))
+    if (unicodedata.category(sign)[0] == "P" and sign not in _TELLING) or sign in "|~`^\u00b4"
+)
+# a point stays between digits (1.5, 10:30), a hyphen also before a number and after a lone letter (-5, group A-), a
+# hash sign after a word (C#)
+_SILENT_HERE = re.compile(
+    rf"[{re.escape(_SILENT)}]|(?<!\d)[.,:/]|[.,:/](?!\d)|(?<!\w)#"
+    r"|(?<=\d)-(?!\d)|(?<=[^\W\d])-(?=\w)|(?<!\w)-(?!\d)|(?<=\w[^\W\d])-"
+)
 _LINE_ENDS = re.compile("[\x0b\x1c-\x1e]")  # soft line ends of Word and Excel, which ftfy drops between two words
 _BLANKS = re.compile(r"[^\S\n]+")
 _EMPTY_LINES = re.compile(r"\n\s*\n+")
@@ -62,12 +73,12 @@ def words(text: str) -> list[str]:
 
 
 def normalized(text: str) -> str:
-    """Return what is alike of texts that say the same: words, and signs that make others of them (50 $, -5, C++).
+    """Return `text` without what copies of it may differ in: case, blanks, and punctuation that tells nothing.
 
-    Case, blanks, punctuation and ornaments are not told apart.
+    Signs that make another text of one stay where they are: -5, 1.5, 50 %, $ 50, C++, group A-.
     """
-    signs = (sign for sign in text if sign in "%#" or (unicodedata.category(sign) in _TELLING and sign not in "|~"))
-    return " ".join([*words(text), *signs, *_MINUS.findall(text)]) or text
+    said = _SILENT_HERE.sub(" ", _DASHES.sub("-", text.lower())).split()
+    return ("" if is_unspaced(text) else " ").join(said) or text
 
 
 def folded_words(text: str) -> list[str]:

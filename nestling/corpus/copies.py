@@ -66,8 +66,8 @@ def find_places(unique: pl.DataFrame, doubled: pl.DataFrame) -> pl.DataFrame:
 def _told_apart(passages: pl.DataFrame) -> Iterator[str]:
     """Yield each passage's text, without a title that is but its file's name."""
     for name, text, body in passages.select("document_id", "text", "body").iter_rows():
-        title = text.removesuffix(body).strip()
-        yield body if title == one_line(PurePosixPath(name).stem) else text
+        file, title = PurePosixPath(name), text.removesuffix(body).strip()
+        yield body if file.suffix and title == one_line(file.stem) else text  # the id of a row has no suffix
 
 
 def _first_alike(texts: Iterable[str]) -> list[int]:

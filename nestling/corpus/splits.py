@@ -1,8 +1,9 @@
 """Train, dev or test: decided a group at a time by a hash of its content, and never taken back.
 
-A ledger holds what was ever held out, by content and by document. A group with a member that was ever test is test,
-else one with a member that was ever dev is dev; only of the others a hash decides. So renaming moves nothing, since
-content counts; editing moves nothing held out, since documents count; and no bond makes training text of a test.
+A ledger holds what was ever held out, by content, by document and by recorded query. A group with a member that was
+ever test is test, else one with a member that was ever dev is dev; only of the others a hash decides. So renaming
+moves nothing, since content counts; editing moves nothing held out, since documents count; and no bond makes training
+text of a test.
 """
 
 import hashlib
@@ -14,16 +15,18 @@ from typing import Any
 
 import polars as pl
 
+from nestling.corpus.cleaning import normalized
 from nestling.corpus.ids import content_id
 from nestling.errors import UserError
 from nestling.tables.corpus import SPLITS
 
-DOCUMENT, TEXT, SENTENCE = "document", "text", "sentence"
+DOCUMENT, TEXT, SENTENCE, QUERY = "document", "text", "sentence", "query"
 LEDGER: dict[str, Any] = {
     "split": pl.Enum(SPLITS),
     "item": pl.String,
     "name": pl.String,
 }  # the Enum's order: test outweighs dev
+FEW = 4  # held-out ids with other text are edits or renamed files, as far as anybody can tell
 LARGE, SWALLOWS = 0.2, 0.5  # of all texts: a group that is worth a warning; one that may not be held out
 
 
@@ -104,6 +107,56 @@ def assign(members: pl.DataFrame, ledger: pl.DataFrame, shares: Shares) -> dict[
         if share and name not in splits.values() and free and len(train) > 1:
             splits[min(free, key=lambda group: (abs(place[group] - border), place[group]))] = name
     return splits
+
+
+def reused_ids(members: pl.DataFrame, ledger: pl.DataFrame) -> list[str]:
+    """Return the held-out document ids that now stand for other text, as numbers of rows do when a row goes.
+
+    An edited document keeps its id and loses text. Where most held-out ids stand for text that was not held out, and
+    yet hardly any held-out text is gone, the text has gone to other ids.
+
+    Args:
+        members: group, item and name of everything that a group holds.
+        ledger: as `read_ledger` gives it.
+    """
+    held = ledger.filter(pl.col("split") != "train")
+    there = members.join(held, on=["item", "name"], how="semi")
+    texts, ids = there.filter(pl.col("item") != DOCUMENT), there.filter(item=DOCUMENT)
+    gone = held.filter(item=TEXT).height - texts["name"].n_unique()
+    strange = ids.join(texts, on="group", how="anti")["name"].to_list()
+    return strange if len(strange) > max(ids.height / 2, 2 * gone, FEW) else []
+
+
+def split_queries(recorded: pl.DataFrame, holders: pl.DataFrame, ledger: pl.DataFrame) -> pl.DataFrame:
+    """Return the recorded queries with `split`: the last of train, dev, test that a document of theirs was ever in.
+
+    A test query whose test document is taken away stays a test query, whatever other documents it names.
+
+    Args:
+        recorded: query_id, document_id, text.
+        holders: document_id, split, of the documents whose text is kept.
+        ledger: as `read_ledger` gives it.
+    """
+    now = holders.group_by("document_id").agg(pl.col("split").cast(LEDGER["split"]).max())
+    said = ledger.filter(item=QUERY).select("name", said="split")
+    named = (
+        recorded.with_columns(name=pl.col("text").map_elements(_query_name, return_dtype=pl.String))
+        .join(now, on="document_id", how="left", maintain_order="left")
+        .join(said, on="name", how="left", maintain_order="left")
+    )
+    last = pl.col("split").fill_null("train").max().over("name")
+    return named.with_columns(split=pl.when(pl.col("said") > last).then("said").otherwise(last)).drop("name", "said")
+
+
+def entered_queries(ledger: pl.DataFrame, queries: pl.DataFrame) -> pl.DataFrame:
+    """Return the ledger with the recorded queries that are held out now, as `split_queries` gives them."""
+    held = queries.filter(pl.col("split") != "train")
+    names = held.select("split", item=pl.lit(QUERY), name=pl.col("text").map_elements(_query_name, pl.String))
+    return pl.concat([ledger, names]).unique()
+
+
+def _query_name(text: str) -> str:
+    return content_id(normalized(text))
 
 
 def _groups(members: pl.DataFrame, ledger: pl.DataFrame, shares: Shares) -> pl.DataFrame:

@@ -61,6 +61,12 @@ class RecordedQuery(dy.Schema):
     text = dy.String(min_length=1)
 
 
+class SplitQuery(RecordedQuery):
+    """A recorded query and the last of train, dev and test that it ever named a document of."""
+
+    split = dy.Enum(SPLITS)
+
+
 class SentencePair(dy.Schema):
     """Two sentences and how similar people find them, from 0 to 1."""
 

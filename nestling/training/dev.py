@@ -115,14 +115,9 @@ class DevEvaluator(BaseEvaluator):
 
 
 def _asked(rows: pl.DataFrame, holder: Mapping[str, str], draw: random.Random) -> pl.DataFrame:
-    """Return origin, anchor and `answers`, document ids, in an order that is drawn: of each origin one in turn.
-
-    A passage that may answer and yet is a negative is one that people refused: it makes no answer of its document.
-    """
-    lists = pl.col("answer_ids", "negative_ids").explode().drop_nulls()
-    asked = rows.group_by("origin", "anchor", maintain_order=True).agg("positive_id", lists)
-    told = asked.select("positive_id", "answer_ids", "negative_ids").iter_rows()
-    answers = [sorted({holder[name] for name in {*sure, *{*may} - {*no}}}) for sure, may, no in told]
+    """Return origin, anchor and `answers`, document ids, in an order that is drawn: of each origin one in turn."""
+    asked = rows.group_by("origin", "anchor", maintain_order=True).agg(pl.col("answer_ids").explode())
+    answers = [sorted({holder[name] for name in names}) for names in asked["answer_ids"]]
     lot = pl.Series(draw.sample(range(asked.height), asked.height), dtype=pl.UInt32)
     drawn = asked.select("origin", "anchor", answers=pl.Series(answers, dtype=pl.List(pl.String)), lot=lot).sort("lot")
     return drawn.sort(pl.int_range(pl.len()).over("origin"), maintain_order=True)

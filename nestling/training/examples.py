@@ -1,13 +1,15 @@
 """Training tables as the trainer wants them: columns of text, the same number in every row."""
 
 import random
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import polars as pl
 from datasets import Dataset
 
-NOBODYS = -1  # fills a list of clusters up
+_NO_PASSAGE = -1  # in a label
 
 
 def retrieval_examples(
@@ -23,8 +25,8 @@ def retrieval_examples(
         rows: the table RetrievalRow.
         negatives: hard negatives a row.
         seed: of what fills up.
-        near: passage id -> its cluster of near-duplicates, for those that have any. `label` then says which passages
-            of a batch are no negatives of the row's query: see `NestedRankingLoss`.
+        near: passage id -> its cluster of near-duplicates, for those that have any. `label` then holds the numbers of
+            the row's query and of its passages, which `may_answer` speaks of.
     """
     cluster = near or {}
     pool = [
@@ -44,27 +46,48 @@ def retrieval_examples(
     for number in range(negatives):
         columns[f"negative_{number + 1}"] = [passages[number][1] for passages in filled]
     if near is not None:
-        shown = [[name for name, _ in passages] for passages in filled]
-        columns["label"] = _labels(rows, shown, answers, near)
+        queries, passages = _numbers(rows)
+        named = zip(rows["query_id"], rows["positive_id"], filled, strict=True)
+        columns["label"] = [
+            [queries[query], *(passages.get(name, _NO_PASSAGE) for name in (positive, *(name for name, _ in others)))]
+            for query, positive, others in named
+        ]
     return Dataset.from_dict(columns)
 
 
-def _labels(
-    rows: pl.DataFrame, negatives: list[list[str]], answers: Mapping[str, set[str]], near: Mapping[str, str]
-) -> list[list[int]]:
-    """Return for each row the clusters of its positive and negatives, then those of all that may answer its query."""
-    numbers: dict[str, int] = {"": NOBODYS}
-    room = max((len(one) for one in answers.values()), default=0)
+def may_answer(rows: pl.DataFrame, near: Mapping[str, str]) -> np.ndarray:
+    """Return [pairs, 2] int64, numbers of a query and of a passage that is no negative of it in any batch.
 
-    def number(cluster: str) -> int:
-        return numbers.setdefault(cluster, len(numbers))
+    These are the passages that may answer the query and their near-duplicates, without the query's own negatives: of
+    what may answer a query, only what people refused is mined for it.
 
-    found = []
-    for query, positive, names in zip(rows["query_id"], rows["positive_id"], negatives, strict=True):
-        shown = [number(near.get(name, name)) for name in (positive, *names)]
-        barred = sorted(number(cluster) for cluster in answers[query])
-        found.append([*shown, *barred, *[NOBODYS] * (room - len(barred))])
-    return found
+    Args:
+        rows: the table RetrievalRow.
+        near: passage id -> its cluster of near-duplicates, for those that have any.
+    """
+    queries, passages = _numbers(rows)
+    members: dict[str, set[int]] = defaultdict(set)
+    for name, number in passages.items():
+        members[near.get(name, name)].add(number)
+    lists = rows.group_by("query_id", maintain_order=True).agg(
+        pl.col("answer_ids", "negative_ids").explode().drop_nulls().unique(maintain_order=True)
+    )
+    pairs = [
+        (queries[query], number)
+        for query, answers, negatives in lists.select("query_id", "answer_ids", "negative_ids").iter_rows()
+        for number in sorted(
+            set().union(*(members.get(near.get(name, name), set()) for name in answers))
+            - {passages[name] for name in negatives}
+        )
+    ]
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+
+def _numbers(rows: pl.DataFrame) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the number of each query and of each passage that stands in a row, by id."""
+    names = rows["query_id"], pl.concat([rows["positive_id"], rows["negative_ids"].explode().drop_nulls()])
+    queries, passages = ({name: number for number, name in enumerate(each.unique().sort())} for each in names)
+    return queries, passages
 
 
 def _fill(

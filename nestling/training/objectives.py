@@ -7,6 +7,7 @@ likely false negatives out of the batch. CoSENT: Su 2022.
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import Field, PositiveInt
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer import losses
@@ -147,7 +148,12 @@ class Weighted(nn.Module):
 
 
 def build_loss(
-    model: SentenceTransformer, params: LossParams, guide: GuideLoader, dims: Sequence[int], weights: Sequence[float]
+    model: SentenceTransformer,
+    params: LossParams,
+    guide: GuideLoader,
+    dims: Sequence[int],
+    weights: Sequence[float],
+    answers: np.ndarray | None = None,
 ) -> nn.Module:
     """Return the loss at every Matryoshka dimension.
 
@@ -157,8 +163,9 @@ def build_loss(
         guide: gives the guide encoder, for losses that want one.
         dims: Matryoshka dimensions, largest first.
         weights: of each dimension.
+        answers: [pairs, 2] of queries and of passages that are no negatives of them, for the loss that knows them.
     """
     if isinstance(params, NestedRanking):
-        return NestedRankingLoss(model, dims, weights, params.scale, params.distil)
+        return NestedRankingLoss(model, dims, weights, params.scale, params.distil, answers)
     loss = OBJECTIVES[params.kind](model, params, guide)
     return losses.MatryoshkaLoss(model, loss, matryoshka_dims=list(dims), matryoshka_weights=list(weights))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nestling.corpus.cleaning import clean, folded_words, one_line, words
+from nestling.corpus.cleaning import clean, folded_words, normalized, one_line, words
 
 
 def test_control_characters_and_terminal_colours_vanish():
@@ -126,3 +126,47 @@ def test_a_hyphen_at_the_end_of_a_line_joins_only_what_it_parted(text, cleaned):
 def test_scripts_without_blanks_are_cut_into_words(text, found):
     assert words(text) == found
     assert len(folded_words(text)) == len(found)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        (
+            "Quando apre il mulino?",
+            "quando apre  il mulino",
+            "QUANDO APRE «IL MULINO»...",
+            "- quando apre: il mulino!",
+        ),
+        ("dell\u2019acqua", "dell'acqua", "dell acqua"),
+        ("e-mail", "e mail", "E\u2010mail"),
+        ("2019\u20132020", "2019-2020"),
+        ("# Titolo", "Titolo", "**Titolo**"),
+        ("東京 都庁。", "東京都庁"),
+    ],
+)
+def test_copies_differ_in_what_tells_nothing(texts):
+    assert len({normalized(text) for text in texts}) == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("da -5 a 5 gradi", "da 5 a -5 gradi"),
+        ("\u22125 gradi", "5 gradi"),
+        ("$50 su 50 pezzi", "50 su $50 pezzi"),
+        ("50 $", "50 €"),
+        ("sconto del 5%", "sconto del 5"),
+        ("1.5 euro", "1/5 euro"),
+        ("1.5 euro", "15 euro"),
+        ("ore 10:30", "ore 1030"),
+        ("gruppo A-", "gruppo A"),
+        ("gruppo A+", "gruppo A-"),
+        ("corso di C", "corso di C#"),
+        ("corso di C", "corso di C++"),
+        ("wifi ✓ parcheggio ✗", "wifi ✗ parcheggio ✓"),
+        ("hotel ★★★", "hotel ★★★★★"),
+        ("...", "?"),
+    ],
+)
+def test_a_sign_that_makes_another_text_is_told_apart_where_it_stands(one, other):
+    assert normalized(one) != normalized(other)

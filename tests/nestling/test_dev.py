@@ -106,13 +106,6 @@ def test_any_passage_of_a_named_document_answers_whichever_an_encoder_ranked_fir
     assert evaluator(asked, passages=shuffled)(model)[NDCG] == 1
 
 
-def test_a_passage_that_people_refused_is_no_answer(model):
-    refused = rows(("recorded", "il mulino apre alle nove", "p4 p1")).with_columns(negative_ids=pl.lit(["p1"]))
-    for passages, found in ((PASSAGES, False), (of_one_document("p1", "p3", "p4"), True)):
-        mine = DevEvaluator(refused, PAIRS, passages, DevSettings([5], 10, 1, "fp32"))
-        assert (mine(model)[NDCG] == 1) is found
-
-
 def test_no_more_is_searched_than_asked_for_and_every_origin_keeps_a_query():
     asked = [("recorded", "coro", "p4"), *(("extractive", f"q{number}", f"p{number}") for number in (1, 2, 3, 5))]
     found = evaluator(asked, size=2)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nestling.training.examples import retrieval_examples, sts_examples
+from nestling.training.examples import may_answer, retrieval_examples, sts_examples
 
 
 def row(query, positive, negatives, copy=0, answers=()):
@@ -35,20 +35,48 @@ def test_columns_are_anchor_positive_and_as_many_negatives_as_asked():
     assert retrieval_examples(rows, 0, seed=1).column_names == ["anchor", "positive"]
 
 
-def test_the_label_names_the_clusters_of_a_row_and_of_what_may_answer_its_query():
-    rows = frame(row("q1", "a", ["b", "c"], answers="d"), row("q2", "b", [], copy=1), row("q3", "c", ["x"]))
+def told(rows, near):
+    """Return by query which passages are no negatives of it, as the first label of each names them."""
+    shown = retrieval_examples(rows, 2, 1, near)
+    names = {"": "", **{f"text {name}": name for name in "abcdefx"}}
+    labels = [one["label"] for one in shown]
+    columns = ("positive", "negative_1", "negative_2")
+    passages = {
+        number: names[one[column]] for one in shown for number, column in zip(one["label"][1:], columns, strict=True)
+    }
+    queries = {label[0]: query for label, query in zip(labels, rows["query_id"], strict=True)}
+    found = dict.fromkeys(queries.values(), "")
+    for query, passage in may_answer(rows, near):
+        found[queries[query]] += passages[passage]
+    return found
+
+
+def test_what_may_answer_a_query_and_nearly_repeats_it_is_no_negative_of_it():
+    rows = frame(row("q1", "a", ["x", "c"], answers="d"), row("q2", "e", ["d", "f"]), row("q3", "b", ["e", "x"]))
     near = {"a": "a", "e": "a", "d": "d", "f": "d"}
-    found = retrieval_examples(rows, 2, 1, near)["label"]
-    a, b, c, *answers = found[0]
-    assert len({a, b, c}) == 3
-    assert set(answers) == {a, found[0][3:][answers.index(a) - 1]}
-    assert found[1][0] == b
-    assert found[2][0] == c
-    assert [len(one) for one in found] == [5, 5, 5]
-    assert found[1][3:] == [b, -1]  # filled up
-    lone = retrieval_examples(rows.head(1), 3, 1, near)["label"]
-    assert lone[0][:4] == [1, 2, 3, -1]  # no passage is left to fill up with
+    assert told(rows, {}) == {"q1": "ad", "q2": "e", "q3": "b"}
+    assert told(rows, near) == {"q1": "adef", "q2": "ae", "q3": "b"}
+
+
+def test_what_people_refused_is_a_negative_although_it_nearly_repeats_an_answer():
+    near = {"a": "a", "b": "a", "c": "a"}
+    rows = frame(row("q1", "a", ["b", "x"]), row("q1", "a", ["b", "x"], copy=1), row("q2", "c", ["x", "d"]))
+    assert told(rows, near) == {"q1": "ac", "q2": "abc"}
+
+
+def test_labels_number_the_query_and_its_passages_where_near_duplicates_are_told():
+    rows = frame(row("q1", "a", ["b", "c"]), row("q2", "b", [], copy=1), row("q1", "a", ["b", "c"], copy=2))
+    one, other, copy = retrieval_examples(rows, 2, 1, {})["label"]
+    assert (len(set(one[1:])), one[0], one[1]) == (3, copy[0], copy[1])
+    assert (other[1], other[0]) == (one[2], 1 - one[0])
+    lone = retrieval_examples(rows.head(1), 3, 1, {})["label"]
+    assert lone[0][-1] == -1  # no passage is left to fill up with
     assert "label" not in retrieval_examples(rows, 2, seed=1).column_names
+
+
+def test_a_query_that_names_a_long_document_makes_no_other_label_longer():
+    rows = frame(row("q1", "a", ["b"], answers=[f"p{n}" for n in range(300)]), row("q2", "b", ["a"]))
+    assert {len(label) for label in retrieval_examples(rows, 1, 1, {})["label"]} == {3}
 
 
 def test_no_near_duplicate_of_an_answer_fills_up_for_a_negative():

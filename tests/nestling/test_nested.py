@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
@@ -21,8 +22,8 @@ def student():
     return static_encoder([*POSITIVES, *NEGATIVES], 8).train()
 
 
-def nested(model, distil, dims=(8, 4, 2), weights=(1.0, 0.5, 0.25)):
-    return NestedRankingLoss(model, dims, weights, 20.0, distil)
+def nested(model, distil, dims=(8, 4, 2), weights=(1.0, 0.5, 0.25), answers=None):
+    return NestedRankingLoss(model, dims, weights, 20.0, distil, answers)
 
 
 def run(model, loss, *columns):
@@ -46,12 +47,16 @@ def table_of_words():
     return SentenceTransformer(modules=[StaticEmbedding(tiny_bert().tokenizer, embedding_dim=8)], device="cpu")
 
 
-def of(model, *columns, clusters=None, dims=(8, 4)):
-    """Return the loss of columns of text, asked with one prompt and answered with another."""
+def of(model, *columns, labels=None, answers=(), dims=(8, 4)):
+    """Return the loss of columns of text, asked with one prompt and answered with another.
+
+    `labels` number each row's query and passages, `answers` are pairs of a query and what is no negative of it.
+    """
     asked, *texts = columns
     prompts = [model.preprocess(asked, prompt="domanda "), *(model.preprocess(one, prompt="testo ") for one in texts)]
-    labels = None if clusters is None else torch.tensor(clusters)
-    return nested(model, 0.5, dims, (1.0, 1.0))(prompts, labels).item()
+    known = np.array(answers, dtype=np.int64).reshape(-1, 2)
+    loss = nested(model, 0.5, dims, (1.0, 1.0), known)
+    return loss(prompts, None if labels is None else torch.tensor(labels)).item()
 
 
 STUDENTS = {
@@ -161,28 +166,27 @@ def test_two_words_that_are_turned_about_are_no_copy_to_who_reads_their_order():
 
 
 @pytest.mark.parametrize("kind", ["static", "bert"])
-def test_near_duplicates_are_no_negatives_of_each_other(kind):
+def test_what_may_answer_a_query_is_no_negative_of_it(kind):
     model = STUDENTS[kind]()
-    asked, answers, hard = ANCHORS[:2], POSITIVES[:2], NEGATIVES[:2]
-    apart = [[0, 2], [1, 3]]
-    assert of(model, asked, answers, hard, clusters=apart) > 0
-    assert of(model, asked, answers, clusters=[[7], [7]]) == pytest.approx(0, abs=1e-6)
-    assert of(model, asked, answers, hard, clusters=[[7, 7], [7, 7]]) == pytest.approx(0, abs=1e-6)
-    # a near-duplicate of another positive of the same query
-    assert of(model, ANCHORS[:1] * 2, answers, hard, clusters=[[0, 1], [1, 0]]) == pytest.approx(0, abs=1e-6)
-    assert of(model, asked, answers, clusters=[[-1], [-1]]) > 0  # of these nothing is known
-    # what else may answer a query stands behind the row's own passages
-    assert of(model, asked, answers, clusters=[[0, 1], [1, 0]]) == pytest.approx(0, abs=1e-6)
-    assert of(model, asked, answers, hard, clusters=[[0, 2, 1, 3], [1, 3, 0, 2]]) > 0
-    assert of(model, asked, answers, hard, clusters=[[0, 2, 1, 2, 3], [1, 3, 0, 2, 3]]) == pytest.approx(0, abs=1e-6)
-    assert of(model, asked, answers, clusters=[[0, -1], [1, -1]]) > 0
+    texts = ANCHORS[:2], POSITIVES[:2], NEGATIVES[:2]
+    labels = [[0, 10, 20], [1, 11, 21]]
+    every = [(query, passage) for query in (0, 1) for passage in (10, 11, 20, 21)]
+    assert of(model, *texts, labels=labels) > 0
+    assert of(model, *texts, labels=labels, answers=every) == pytest.approx(0, abs=1e-6)
+    assert of(model, *texts, labels=labels, answers=every[1:-1]) > 0  # one negative is left
+    # another row of the same query
+    same = ANCHORS[:1] * 2, POSITIVES[:2], NEGATIVES[:2]
+    assert of(model, *same, labels=[[0, 10, 20], [0, 11, 21]], answers=every[:4]) == pytest.approx(0, abs=1e-6)
+    # of a passage without a number nothing is known, and grades of pairs number none
+    assert of(model, *texts, labels=[[0, 10, -1], [1, 11, -1]], answers=every) > 0
+    assert of(model, *texts, labels=[0.5, 1.0], answers=every) > 0
 
 
-def test_a_near_duplicate_is_hidden_from_its_own_query_alone():
+def test_what_may_answer_a_query_is_hidden_from_it_alone():
     model = student().eval()
-    labels = {"none": None, "apart": [[0, 2], [1, 3]], "hidden": [[0, 0], [1, 3]]}
-    found = {name: of(model, ANCHORS[:2], POSITIVES[:2], NEGATIVES[:2], clusters=one) for name, one in labels.items()}
-    assert found["none"] == found["apart"] > found["hidden"] > 0
+    texts, labels = (ANCHORS[:2], POSITIVES[:2], NEGATIVES[:2]), [[0, 10, 20], [1, 11, 21]]
+    none, others, hidden = (of(model, *texts, labels=labels, answers=one) for one in ([], [(2, 20)], [(0, 20)]))
+    assert none == others > hidden > 0
 
 
 def test_half_precision_does_not_blur_the_cosines_that_the_scale_enlarges():

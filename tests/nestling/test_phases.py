@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from nestling.errors import UserError
 from nestling.retrieval.encoders import load_encoder
 from nestling.training.dev import DevEvaluator, DevSettings
-from nestling.training.examples import retrieval_examples, sts_examples
+from nestling.training.examples import may_answer, retrieval_examples, sts_examples
 from nestling.training.objectives import build_loss
 from nestling.training.phases import WHOLE, PhaseParams, TaskParams, Work, check_precision, steps_of, train_phase
 from tests.encoders import static_encoder, tiny_bert
@@ -81,12 +81,12 @@ def evaluator(measures=True):
     return DevEvaluator(rows, pairs, PASSAGES, DevSettings([8, 4], 24, 1, "fp32"))
 
 
-def train(folder, params, model=None, sets=SETS, measures=True, precision="fp32"):
+def train(folder, params, model=None, sets=SETS, measures=True, precision="fp32", answers=None):
     model = model or static_encoder(TEXTS, 8)
     live = Live(dir=str(folder / "live"), save_dvc_exp=False, dvcyaml=None, report=None, resume=True)
     kinds = {name: params.tasks["rs".index(name)].loss for name in sets}
     losses = {
-        name: build_loss(model, kind, lambda _: copy.deepcopy(model), [8, 4], [1.0, 1.0])
+        name: build_loss(model, kind, lambda _: copy.deepcopy(model), [8, 4], [1.0, 1.0], answers)
         for name, kind in kinds.items()
     }
     work = Work(folder / "checkpoints", precision, 1, evaluator(measures), live)
@@ -237,10 +237,13 @@ def test_no_duplicates_keeps_a_passage_once_in_a_batch(tmp_path):
 
 def test_near_duplicates_reach_the_loss_beside_another_task(tmp_path):
     nested = RETRIEVAL | {"loss": {"kind": "nested_mnrl", "scale": 20.0, "distil": 0.5}}
-    empty = {}
+    rows = ROWS.with_columns(
+        pl.lit([], dtype=pl.List(pl.String)).alias(name) for name in ("negatives", "negative_ids")
+    )
+    params, empty = phase(tasks=[nested, STS], epochs=1.0, checkpoints=1), {}
     for name, known in {"one": dict.fromkeys(ROWS["positive_id"], "p0"), "apart": {}}.items():
-        sets = {"r": retrieval_examples(ROWS, 0, 1, known), "s": sts_examples(PAIRS)}
-        train(tmp_path / name, phase(tasks=[nested, STS], epochs=1.0, checkpoints=1), sets=sets, measures=False)
+        sets = {"r": retrieval_examples(rows, 0, 1, known), "s": sts_examples(PAIRS)}
+        train(tmp_path / name, params, sets=sets, measures=False, answers=may_answer(rows, known))
         empty[name] = sum(abs(value) < 1e-6 for _, value in curve(tmp_path / name, "loss"))
     assert empty == {"one": 6, "apart": 0}  # the six batches of queries have no negative; the three of pairs stand
 

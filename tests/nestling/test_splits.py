@@ -12,9 +12,12 @@ from nestling.corpus.splits import (
     assign,
     check_room,
     entered,
+    entered_queries,
     largest_share,
     ledger_text,
     read_ledger,
+    reused_ids,
+    split_queries,
     text_name,
 )
 from nestling.errors import UserError
@@ -206,3 +209,53 @@ def test_a_broken_line_is_named(line, tmp_path):
     (tmp_path / "mine.jsonl").write_text(f'{{"split": "dev", "item": "text", "name": "a"}}\n{line}\n')
     with pytest.raises(UserError, match=r"mine.jsonl:2 is no line of a ledger of splits"):
         read_ledger(tmp_path / "mine.jsonl")
+
+
+def numbered(texts):
+    return {str(number): [text] for number, text in enumerate(texts)}
+
+
+@pytest.mark.parametrize("taken", [1, 3])
+def test_numbers_of_rows_are_told_when_a_row_goes(taken):
+    texts = [f"testo {number}" for number in range(400)]
+    before, ledger = split(numbered(texts))
+    held = {name for (item, name), where in before.items() if item == "document" and where != "train"}
+    assert reused_ids(members(numbered(texts)), ledger) == []
+    reused = reused_ids(members(numbered(texts[taken:])), ledger)
+    assert set(reused) <= held
+    assert len(reused) > 0.8 * len(held)
+
+
+def test_edited_documents_and_new_ones_reuse_no_id():
+    texts = [f"testo {number}" for number in range(400)]
+    found, ledger = split(numbered(texts))
+    held = [int(name) for (item, name), where in found.items() if item == "document" and where != "train"]
+    edited = [f"{text} rivisto" if number in held else text for number, text in enumerate(texts)]
+    assert reused_ids(members(numbered(edited)), ledger) == []
+    assert reused_ids(members(numbered([*texts, "nuovo"])), ledger) == []
+    swapped = numbered(texts) | {str(held[0]): ["altro"], "nuovo": [texts[held[0]]]}
+    assert reused_ids(members(swapped), ledger) == []
+
+
+def asked(*rows):
+    return pl.DataFrame(rows, schema=["query_id", "document_id", "text"], orient="row")
+
+
+def holders(**splits):
+    return pl.DataFrame([*splits.items()], schema=["document_id", "split"], orient="row")
+
+
+def test_a_query_stays_held_out_when_the_document_that_held_it_out_is_taken_away():
+    both = asked(("q", "a", "come sblocco la caldaia"), ("q", "b", "come sblocco la caldaia"), ("r", "b", "altro"))
+    first = split_queries(both, holders(a="test", b="train"), NOTHING)
+    assert first["split"].to_list() == ["test", "test", "train"]
+    ledger = entered_queries(NOTHING, first)
+    assert ledger.select("split", "item").rows() == [("test", "query")]
+    later = asked(("n", "b", "Come sblocco la caldaia?"), ("r", "b", "altro"), ("s", "gone", "senza documento"))
+    then = split_queries(later, holders(b="train"), ledger)
+    assert then["split"].to_list() == ["test", "train", "train"]
+    assert split_queries(later, holders(b="test"), entered_queries(ledger, then))["split"].to_list() == [
+        "test",
+        "test",
+        "train",
+    ]

@@ -107,10 +107,12 @@ def test_a_row_a_positive_with_the_querys_negatives_certified_first_then_nearest
     ]
 
 
-def test_a_row_names_all_that_may_answer_its_query_in_whatever_wording_it_came():
+def test_a_row_names_all_that_may_answer_its_query_in_whatever_wording_it_came_but_what_people_refused():
     asked = pl.DataFrame({"query_id": ["q", "q2"], "text": ["chi", "chi?"]})
-    answerable = pl.DataFrame({"query_id": ["q", "q", "other"], "passage_id": ["a", "c", "d"]})
-    rows = pl.DataFrame({"query_id": ["new", "new", "q2"], "answer_ids": [["a", "b"], ["a", "b"], ["e"]]})
+    answerable = pl.DataFrame({"query_id": ["q", "q", "q", "other"], "passage_id": ["a", "c", "refused", "d"]})
+    names = [["a", "b"], ["a", "b"], ["e"]]
+    negatives = pl.Series([["refused"], ["refused"], []], dtype=pl.List(pl.String))
+    rows = pl.DataFrame({"query_id": ["new", "new", "q2"], "answer_ids": names, "negative_ids": negatives})
     curated = pl.DataFrame({"query_id": ["new", "q2"], "text": ["chi mai", "chi?"], "rewritten_from": ["chi", None]})
     found = with_answers(rows, curated, asked, answerable)
     assert found["answer_ids"].to_list() == [["a", "b", "c"], ["a", "b", "c"], ["e"]]

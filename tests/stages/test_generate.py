@@ -20,11 +20,11 @@ from nestling.llm.journal import Journal
 from nestling.llm.meter import Meter
 from nestling.llm.registry import answering
 from nestling.queries.writing import write_queries
-from nestling.tables.corpus import Passage, Place, RecordedQuery, Rejected
+from nestling.tables.corpus import Passage, Place, Rejected, SplitQuery
 from nestling.tables.io import check, empty, read_table, write_table
 from nestling.tables.queries import Answerable, Judged, Query
 from nestling.tables.sieve import rejected
-from stages.generate import JOURNAL, RESPONSES, GenerateParams, generate, main, tidy
+from stages.generate import JOURNAL, RESPONSES, GenerateParams, from_recorded, generate, main, tidy
 from tests.liar import Liar
 
 A, B, C = (letter * 20 for letter in "abc")
@@ -79,8 +79,8 @@ def places() -> pl.DataFrame:
     return passages().select("document_id", "passage_id")
 
 
-def recorded(*rows: tuple[str, str, str]) -> pl.DataFrame:
-    return pl.DataFrame(rows, schema=empty(RecordedQuery).schema, orient="row")
+def recorded(*rows: tuple[str, str, str], split: str = "train") -> pl.DataFrame:
+    return pl.DataFrame([(*row, split) for row in rows], schema=empty(SplitQuery).schema, orient="row")
 
 
 def section(*sources: dict[str, Any], **changes: Any) -> dict[str, Any]:
@@ -130,6 +130,12 @@ def test_a_query_of_two_splits_is_never_trained_on() -> None:
     rows, _ = made(("q", "mill", "orari"), ("q", "boat", "orari"))
     assert rows["split"].to_list() == ["dev"] * 3
     assert rows["query_id"].n_unique() == 1
+
+
+def test_a_query_that_was_ever_held_out_is_never_trained_on() -> None:
+    found = [from_recorded(places(), recorded(("q", "mill", "orari"), split=split)) for split in ("train", "test")]
+    splits = [tidy(rows, passages(), params(RECORDED))[0]["split"].unique().to_list() for rows in found]
+    assert splits == [["train"], ["test"]]
 
 
 def test_a_query_whose_document_was_left_out_is_rejected_and_not_lost() -> None:
@@ -243,7 +249,7 @@ def test_a_query_of_the_llm_that_a_person_asked_too_is_one_query_and_the_persons
 def write_inputs(*queries: tuple[str, str, str]) -> None:
     write_table(passages(), "data/prepared/passages.parquet", Passage)
     write_table(places(), "data/prepared/places.parquet", Place)
-    write_table(recorded(*queries), "data/prepared/recorded.parquet", RecordedQuery)
+    write_table(recorded(*queries), "data/prepared/recorded.parquet", SplitQuery)
 
 
 def stage(*sources: dict[str, Any], **changes: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from nestling.corpus.copies import drop_duplicates
 from nestling.corpus.ids import content_id
 from nestling.corpus.splits import LEDGER
 from nestling.errors import UserError
-from nestling.tables.corpus import Document, Passage, RecordedQuery, Rejected, SuiteDocument, SuiteQuery
+from nestling.tables.corpus import Document, Passage, Rejected, SplitQuery, SuiteDocument, SuiteQuery
 from nestling.tables.io import check, empty, read_table
 from stages.prepare import PrepareParams, clean_documents, judge, main, make_pairs, make_passages
 
@@ -154,12 +154,20 @@ def test_texts_that_differ_in_a_sign_are_no_copies(other):
     assert out.select("reason", "detail").rows() == [("exact_duplicate", "d0")]
 
 
+@pytest.mark.parametrize(("names", "kept"), [(["a.md", "b/c d.md"], 1), (["a", "c d"], 2), (["1", "2"], 2)])
+def test_a_title_that_is_the_name_of_a_file_makes_no_other_text(names, kept):
+    titles = ["a", "c d"]
+    text = [f"{title}\n{MILL}" for title in titles]
+    frame = pl.DataFrame({"document_id": names, "title": titles, "body": MILL, "text": text})
+    assert drop_duplicates(frame, 0.8, 10)[0].height == kept
+
+
 def test_the_same_words_under_another_title_are_another_text():
-    titles = ["Orari di Roma", "Orari di Milano", "orari di roma", "", "d4"]  # d4: what a file d4.txt is titled
+    titles = ["Orari di Roma", "Orari di Milano", "orari di roma", "", "d4"]  # d4 is the id of its row
     passages, out = prepared(*[MILL] * 5, titles=titles)
-    assert passages["title"].to_list() == ["Orari di Roma", "Orari di Milano", ""]
+    assert passages["title"].to_list() == ["Orari di Roma", "Orari di Milano", "", "d4"]
     assert passages["group_id"].n_unique() == 1
-    assert out.select("reason", "detail").rows() == [("exact_duplicate", "d0"), ("exact_duplicate", "d3")]
+    assert out.select("reason", "detail").rows() == [("exact_duplicate", "d0")]
     _, out = prepared(*[MILL] * 5, BOAT, titles=[*titles, ""], max_copies=4)
     assert out["reason"].to_list() == ["boilerplate"] * 5
 
@@ -380,7 +388,7 @@ def test_queries_are_cleaned_and_one_of_which_nothing_is_left_is_rejected(folder
     lines = [json.dumps({"_id": name, "text": text, "document_id": "a.txt"}) for name, text in rows]
     (folder / "queries.jsonl").write_text("\n".join(lines))
     main()
-    assert read_table("data/prepared/recorded.parquet", RecordedQuery)["text"].to_list() == ["quando apre il mulino"]
+    assert read_table("data/prepared/recorded.parquet", SplitQuery)["text"].to_list() == ["quando apre il mulino"]
     rejected = read_table("data/prepared/rejected.parquet", Rejected)
     assert rejected.select("item", "item_id", "reason").rows() == [("query", "r", "empty")]
 
