@@ -9,15 +9,22 @@ from nestling.errors import UserError
 from nestling.llm.backend import Backend, ChatRequest, ModelParams
 from nestling.llm.echo import EchoBackend, EchoParams
 from nestling.llm.ray import RayBackend, RayParams
-from nestling.llm.server import ServerBackend, ServerParams
+from nestling.llm.server_params import ServerParams
 from nestling.llm.vllm import VllmBackend, VllmParams
 
 BackendParams = Annotated[EchoParams | VllmParams | ServerParams | RayParams, Field(discriminator="kind")]
 
+
+def _server(model: ModelParams, params: ServerParams, shortest: Sequence[ChatRequest]) -> Backend:
+    from nestling.llm.server import ServerBackend  # openai takes more than a second to import
+
+    return ServerBackend(model, params)
+
+
 _BACKENDS: dict[type, Callable[[ModelParams, Any, Sequence[ChatRequest]], Backend]] = {
     EchoParams: lambda model, params, shortest: EchoBackend(),
     VllmParams: VllmBackend,
-    ServerParams: lambda model, params, shortest: ServerBackend(model, params),
+    ServerParams: _server,
     RayParams: RayBackend,
 }
 

@@ -12,10 +12,10 @@ import pytest
 from nestling.errors import UserError
 from nestling.llm.asking import Llm
 from nestling.llm.backend import ChatAnswer, ChatRequest
-from nestling.llm.http_client import KEY
 from nestling.llm.journal import Journal
 from nestling.llm.meter import Meter
 from nestling.llm.registry import answering
+from nestling.llm.server_params import KEY
 from nestling.queries.self_test import FEWEST, TESTED, check_judge, drawn, measured
 from nestling.queries.synthetic import LlmParams, synthesise
 from nestling.queries.templates import CRITERIA, load_template

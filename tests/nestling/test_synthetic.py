@@ -14,10 +14,10 @@ from polars.testing import assert_frame_equal
 from nestling.corpus.cleaning import one_line
 from nestling.llm.asking import Llm
 from nestling.llm.backend import ChatAnswer, ChatRequest
-from nestling.llm.http_client import KEY
 from nestling.llm.journal import Journal, write_artifact
 from nestling.llm.meter import Meter
 from nestling.llm.registry import answering
+from nestling.llm.server_params import KEY
 from nestling.queries.judging import grade_queries
 from nestling.queries.synthetic import LlmParams, Synthetic, synthesise
 from nestling.queries.templates import CRITERIA, KINDS

@@ -15,10 +15,10 @@ from nestling.corpus.ids import content_id
 from nestling.errors import UserError
 from nestling.llm.asking import Llm
 from nestling.llm.backend import ChatAnswer, ChatRequest
-from nestling.llm.http_client import KEY
 from nestling.llm.journal import Journal
 from nestling.llm.meter import Meter
 from nestling.llm.registry import answering
+from nestling.llm.server_params import KEY
 from nestling.queries.writing import write_queries
 from nestling.tables.corpus import Passage, Place, Rejected, SplitQuery
 from nestling.tables.io import check, empty, read_table, write_table
