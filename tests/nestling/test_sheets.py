@@ -530,6 +530,42 @@ def test_a_wrong_size_that_a_program_wrote_hides_no_cell(tmp_path):
     assert list(said(tmp_path)) == [("anna", "r1")]
 
 
+def as_excel_saves_it(path):
+    """Move all texts to a table of their own, and letters in several formats into runs."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name).decode() for name in archive.namelist()}
+    texts = []
+
+    def shared(cell):
+        texts.append(re.sub("<t>A</t>", "<r><t>A</t></r><r><rPr><b/></rPr><t>, c</t></r>", cell[2]))
+        return f'{cell[1]}t="s"><v>{len(texts) - 1}</v></c>'
+
+    for name in [name for name in parts if "worksheets/sheet" in name]:
+        parts[name] = re.sub(
+            r'(<c r="[A-Z0-9]+"[^>]*?)t="inlineStr"><is>(.+?)</is></c>', shared, parts[name], flags=re.DOTALL
+        )
+    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"
+    parts["xl/sharedStrings.xml"] = f'<sst xmlns="{main}">' + "".join(f"<si>{text}</si>" for text in texts) + "</sst>"
+    types = parts["[Content_Types].xml"]
+    added = f'<Override PartName="/xl/sharedStrings.xml" ContentType="{kind}"/></Types>'
+    parts["[Content_Types].xml"] = types.replace("</Types>", added)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, part in parts.items():
+            archive.writestr(name, part)
+
+
+def test_a_file_as_excel_saves_it_is_read_and_added_to(tmp_path):
+    push(tmp_path, [query("r1", "=Chi\nmacina? <b>")])
+    fill(book(tmp_path), {"r1": GOOD | {"rewrite": "  due  "}})
+    as_excel_saves_it(book(tmp_path))
+    wanted = {("anna", "r1"): {"query_quality": "good", "relevant": ["p1", "p3"], "rewrite": "  due  "}}
+    assert said(tmp_path) == wanted
+    push(tmp_path, [query("r1", "=Chi\nmacina? <b>"), query("r2")])
+    assert said(tmp_path) == wanted
+    assert ids(book(tmp_path)) == ["r1", "r2"]
+
+
 # what was shown
 
 
