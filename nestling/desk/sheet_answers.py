@@ -1,16 +1,18 @@
 """What people typed into a sheet, as the values of data/annotations; what cannot be read is told cell by cell.
 
-Forgiving of capitals, blanks and delimiters; never guesses, and takes nothing from a sheet with an unreadable cell.
+Forgiving of capitals, blanks, separators and full-width letters; never guesses, and takes nothing from a worksheet in
+which a cell cannot be read.
 """
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from nestling.desk.interface import LETTERS, NONE, marked
-from nestling.desk.sheet_files import RECORD_ID, Sheet, fold, shown, typed
-from nestling.desk.sheet_ledger import Dealt, DealtQuery
+from nestling.desk.sheet_files import RECORD_ID, Sheet, fold, shown
+from nestling.desk.sheet_ledger import Dealt
 from nestling.desk.wording import Wording
 from nestling.errors import UserError
 from nestling.tables.review import QUALITIES
@@ -18,8 +20,9 @@ from nestling.tables.review import QUALITIES
 OF_QUERY = ("query_quality", "relevant", "rewrite", "comment")
 OF_PAIR = ("similarity", "comment")
 _OPTIONAL = ("rewrite", "comment")
-_TOLD = 10  # problems of a file
+_TOLD = 10  # problems of a worksheet
 _QUOTED = 60  # characters of a cell
+_TYPED_GUARD = re.compile("^'(?=[=+@-])")  # which people type, lest a program take a text for a formula
 
 
 @dataclass(frozen=True)
@@ -43,19 +46,19 @@ def answers_in(sheet: Sheet, ledger: Mapping[str, Dealt], wording: Wording) -> d
     columns = [name for dealt in ledger.values() for name in _questions(dealt)]
     if lacking := [name for name in dict.fromkeys(columns) if name not in sheet.columns]:
         raise UserError(
-            f"{sheet.path} has no column {lacking[0]}: put its heading back, with [{lacking[0]}] at the end"
+            f"{sheet.place} has no column {lacking[0]}: put its heading back, with [{lacking[0]}] at the end"
         )
     reader = _Reader(sheet, ledger, wording)
-    for number, cells in sheet.cells():
+    for number, cells in enumerate(sheet.rows, start=2):
         reader.take(number, cells)
     if problems := reader.problems:
         more = f"; and {len(problems) - _TOLD} more" if len(problems) > _TOLD else ""
-        raise UserError(f"{sheet.path} cannot be taken as it is: " + "; ".join(problems[:_TOLD]) + more)
+        raise UserError(f"{sheet.place} cannot be taken as it is: " + "; ".join(problems[:_TOLD]) + more)
     return reader.answered
 
 
 def _questions(dealt: Dealt) -> tuple[str, ...]:
-    return OF_QUERY if isinstance(dealt, DealtQuery) else OF_PAIR
+    return OF_QUERY if dealt.passages else OF_PAIR
 
 
 class _Reader:
@@ -77,7 +80,7 @@ class _Reader:
         if dealt is None:
             self._tell(number, RECORD_ID, name, "a record of this pile: put back the id that stood there")
         elif self._is_of_another(dealt, cells):
-            opening = _opening(dealt)[0]
+            opening = _opening(dealt)
             said = f"what record {name} shows: was only a part of the sheet sorted, or the cell changed? Put it back"
             self._tell(number, opening, cells[opening], said)
         else:
@@ -100,9 +103,9 @@ class _Reader:
         self._rows.setdefault(dealt.record_id, number)
 
     def _is_of_another(self, dealt: Dealt, cells: Mapping[str, str]) -> bool:
-        """Return whether a row shows another record's text, compared by what no encoding changes."""
-        column, text = _opening(dealt)
-        return column in cells and _plain(cells[column]) != _plain(shown(text, self._wording.sheet.cut))
+        """Return whether a row shows another record's text."""
+        there = cells.get(_opening(dealt))
+        return there is not None and fold(there) != fold(shown(dealt.text, self._wording.sheet.cut))
 
     def _tell(self, number: int, column: str, found: str, wanted: str) -> None:
         heading = self._sheet.heading(column)
@@ -111,23 +114,19 @@ class _Reader:
 
 def id_in(cells: Mapping[str, str]) -> str:
     """Return the record's name in a row."""
-    return cells[RECORD_ID].strip().removeprefix("'")
+    return cells[RECORD_ID].strip()
 
 
-def _opening(dealt: Dealt) -> tuple[str, str]:
-    return ("query", dealt.query) if isinstance(dealt, DealtQuery) else ("sentence1", dealt.sentence1)
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"[^0-9A-Za-z]", "", text).lower()
+def _opening(dealt: Dealt) -> str:
+    return "query" if dealt.passages else "sentence1"
 
 
 def _value(question: str, cell: str, dealt: Dealt, wording: Wording) -> Any:
     if question == "query_quality":
         return _quality(cell, wording)
-    if question == "relevant" and isinstance(dealt, DealtQuery):
+    if question == "relevant":
         return _relevant(cell, dealt.passages, wording)
-    return _similarity(cell) if question == "similarity" else typed(cell)
+    return _similarity(cell) if question == "similarity" else _TYPED_GUARD.sub("", cell)
 
 
 def _quality(cell: str, wording: Wording) -> str:
@@ -141,7 +140,8 @@ def _quality(cell: str, wording: Wording) -> str:
 def _relevant(cell: str, passages: tuple[str, ...], wording: Wording) -> list[str]:
     if fold(cell) in {NONE, fold(wording.sheet.none), fold(wording.questions.relevant.none)}:
         return []
-    letters, tokens = LETTERS[: len(passages)], [token for token in re.split(r"[\s,;]+", cell) if token]
+    cell = unicodedata.normalize("NFKC", cell)
+    letters, tokens = LETTERS[: len(passages)], [token for token in re.split(r"[\s,;、]+", cell) if token]
     known = all(len(token) == 1 and token.upper() in letters for token in tokens)
     if not tokens or not known or _joined(cell):
         accepted = letters[0] if len(letters) == 1 else f"{letters[0]} to {letters[-1]}"
@@ -155,7 +155,7 @@ def _joined(cell: str) -> bool:
 
 
 def _similarity(cell: str) -> int | float:
-    number = cell.strip().replace(",", ".")
+    number = unicodedata.normalize("NFKC", cell).strip().replace(",", ".")
     if not re.fullmatch(r"[0-5](\.[0-9]+)?", number) or float(number) > 5:
         raise _UnreadableError("a number from 0 to 5")
     return int(float(number)) if float(number).is_integer() else float(number)

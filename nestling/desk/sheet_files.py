@@ -1,240 +1,234 @@
-"""Sheets: CSV files that people fill in with a spreadsheet program; what they typed is never rewritten.
+"""Workbooks (.xlsx) that people fill in, read and written with openpyxl; whose one is stands in it, not in its name.
 
-Knows cells, headings and encodings; nothing of records, answers or rounds.
+openpyxl reads them too, not calamine: only a library that writes can add rows (docs/decisions/0009). Knows nothing of
+records and answers.
 """
 
-import csv
 import io
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import unicodedata
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from itertools import zip_longest
 from pathlib import Path
+from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-from nestling.corpus.delimited import DELIMITERS
-from nestling.corpus.encodings import UTF_8, encoding_of
+from openpyxl import Workbook, load_workbook
+
+from nestling.desk.interface import PILES
 from nestling.errors import UserError
 from nestling.tables.io import replacing
 
 RECORD_ID = "record_id"
 
 _LONGEST = 32_000  # UTF-16 units: a cell of Excel holds 32,767
-_LOOKS_LIKE_DATA = 25  # characters: a text with a digit up to there may pass for a number or a date
-# control characters, NUL among them, end a cell or worse in some programs: their pictures stand in
+# XML cannot hold control characters, and some programs end a cell at one: their pictures stand in
 _PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"} | {0x7F: 0x2421}
-_STARTS_FORMULA = "=+\\-@＝＋－＠"
-# where a cell may begin if the delimiter is taken for another: blanks, quotes and invisible marks after a delimiter
-_RUN = re.compile(rf'([\s",;\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+)(?=([{_STARTS_FORMULA}])?)')
-_GUARDED = re.compile(rf"'(?=[{_STARTS_FORMULA}\t\r\n])")
+_PICTURES |= dict.fromkeys([*range(0xD800, 0xE000), 0xFFFE, 0xFFFF], 0xFFFD)
+_OTHER_FORMATS = (".csv", ".ods", ".tsv", ".xls", ".xlsb", ".xlsm")
+_NAME = re.compile(r"^.*\[(\w+)\]\s*$", re.DOTALL)  # in brackets, at the end of a heading
+_OWNER = re.compile(rf"\s*([^/]+)/([^/]+)/([^/]+?)\s*\[{RECORD_ID}\]\s*")
 
 
 def shown(text: str, cut: str) -> str:
-    """Return a text as a cell shows it: no formula, number or date to any program, and no longer than a cell can be.
-
-    An apostrophe stands before = + - @ wherever a cell might begin, even one that a wrong delimiter makes, and before
-    a text that a program would turn into a number or a date.
+    """Return a text as a cell shows it: without what no cell holds, and no longer than a cell can be.
 
     Args:
         text: from a corpus or a model.
         cut: what ends a text that is too long.
     """
     lines = re.sub(r"\r\n?", "\n", text).translate(_PICTURES)
-    safe = _RUN.sub(_closed, lines)
-    if lines[:1] in ("\t", "\n") or re.match(f"[{_STARTS_FORMULA}]", lines) or _like_data(lines):
-        safe = f"'{safe}"
-    units = safe.encode("utf-16-le")
-    return safe if len(units) <= 2 * _LONGEST else units[: 2 * _LONGEST].decode("utf-16-le", "ignore") + cut
-
-
-def _closed(run: re.Match[str]) -> str:
-    begins = run.start() == 0 or not {",", ";", "\t", "\n"}.isdisjoint(run[1])
-    return f"{run[1]}'" if begins and run[2] else run[1]
-
-
-def _like_data(text: str) -> bool:
-    """Return whether a program may take `text` for a number or a date, such as 3/4, 1 maggio or 1 de mayo."""
-    words = [
-        word for word in re.findall(r"[^\W\d_]+", text[: _LOOKS_LIKE_DATA + 1]) if word.lower() not in ("de", "of")
-    ]
-    return len(text) <= _LOOKS_LIKE_DATA and len(words) <= 1 and any(character.isdigit() for character in text)
-
-
-def typed(cell: str) -> str:
-    """Return what somebody typed, without the apostrophe that keeps a program from taking it for a formula."""
-    return cell[1:] if _GUARDED.match(cell) else cell
+    # the format spells characters as _x0041_: in a text that looks so, a sign of no width stands between
+    units = re.sub("_(?=x[0-9A-Fa-f]{4}_)", "_\u2060", lines).encode("utf-16-le")
+    whole = len(units) <= 2 * _LONGEST
+    return units[: 2 * _LONGEST].decode("utf-16-le", "ignore") + ("" if whole else cut)
 
 
 def fold(text: str) -> str:
-    """Return a heading or a word so that capitals, blanks and underlines make no difference."""
-    return " ".join(text.replace("_", " ").replace("\ufeff", "").casefold().split())
+    """Return a text so that capitals, blanks, underlines and full-width forms make no difference."""
+    return " ".join(unicodedata.normalize("NFKC", text.replace("_", " ")).casefold().split())
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A file as it lies on the disk.
+    """A worksheet.
 
     Attributes:
-        path: of the file.
-        text: all of it, decoded.
-        header_end: where in the text the second row begins.
-        delimiter: between cells.
+        place: file and tab, for messages.
+        title: on the tab.
         headings: as they stand.
         columns: the name of each column; "" for one that is not ours.
-        rows: cells below the headings, blank rows included.
-        modified_ns: when the file was last changed, in nanoseconds since 1970.
+        rows: cells of our columns by name; blank rows stand between, and none at the end.
     """
 
-    path: Path
-    text: str
-    header_end: int
-    delimiter: str
+    place: str
+    title: str
     headings: tuple[str, ...]
     columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    modified_ns: int
-
-    def cells(self) -> Iterator[tuple[int, dict[str, str]]]:
-        """Yield the number of each row as a spreadsheet counts it, and its cells by column."""
-        for number, row in enumerate(self.rows, start=2):
-            padded = (*row, *[""] * (len(self.columns) - len(row)))
-            yield number, {name: cell for name, cell in zip(self.columns, padded, strict=False) if name}
+    rows: tuple[Mapping[str, str], ...]
 
     def heading(self, column: str) -> str:
-        """Return how the file calls a column of ours."""
+        """Return how the worksheet calls a column of ours."""
         return self.headings[self.columns.index(column)]
 
-    def modified_at(self) -> str:
-        """Return when the file was last changed (ISO 8601, UTC)."""
-        moment = datetime.fromtimestamp(self.modified_ns // 10**9, UTC)
-        return moment.isoformat("T", "seconds").replace("+00:00", "Z")
+
+@dataclass(frozen=True)
+class Book:
+    """A person's workbook: worksheets by pile, and when the file was last changed, in nanoseconds since 1970."""
+
+    path: Path
+    sheets: Mapping[str, Sheet]
+    modified_ns: int
 
 
-def read_sheet(path: Path, headings: Mapping[str, str]) -> Sheet | None:
-    """Read a file as a spreadsheet program or a person left it; None if there is none.
+def owner(round_name: str, pile: str, person: str) -> str:
+    """Return the heading of the ids, which tells what and whose a worksheet is."""
+    return f"{round_name}/{pile}/{person} [{RECORD_ID}]"
+
+
+def read_books(folder: Path, titles: Mapping[str, str]) -> dict[str, Book]:
+    """Read every workbook of a round, whatever it is called, by person.
 
     Args:
-        path: of the file.
-        headings: of our columns, by name; a name in brackets at a heading's end is enough.
+        folder: called as the round is.
+        titles: headings of our columns, by name; a name in brackets at a heading's end is enough.
 
     Raises:
-        UserError: it is no such file, or somebody saved it as a workbook beside it.
+        UserError: one cannot be read, is of another round, or two are of one person.
     """
-    for other in (".xlsx", ".xls", ".ods"):
-        if path.with_suffix(other).exists():
+    names = {fold(form): name for name, title in titles.items() for form in (name, title)}
+    books: dict[str, Book] = {}
+    for path in sorted(path for path in folder.glob("*") if not path.name.startswith((".", "~$"))):
+        if path.suffix.lower() in _OTHER_FORMATS:
             raise UserError(
-                f"{path.with_suffix(other)} is a workbook: save it as CSV UTF-8 under the name {path.name} and move "
-                "the workbook elsewhere"
+                f"{path} is not read: save it as an Excel workbook (.xlsx) here and move it elsewhere. If its round "
+                "was begun with an earlier version, choose another review.round"
             )
+        if path.suffix.lower() == ".xlsx":
+            person, book = _read(path, names)
+            if person in books:
+                raise UserError(
+                    f"{books[person].path} and {path} are both {person}'s: keep the one that counts, and move the "
+                    "other elsewhere"
+                )
+            books[person] = book
+    return books
+
+
+def _read(path: Path, names: Mapping[str, str]) -> tuple[str, Book]:
+    modified = path.stat().st_mtime_ns
+    people: set[str] = set()
+    sheets: dict[str, Sheet] = {}
+    for title, cells in _cells(path):
+        sheet = _sheet(path, title, cells, names)
+        owned = next((found for heading in sheet.headings if (found := _OWNER.fullmatch(heading))), None)
+        if owned is None and title not in PILES:
+            continue  # guidelines, or a person's own
+        if owned is None or owned[2] not in PILES:
+            lost = owner(path.parent.name, title, "NAME")
+            raise UserError(f"{sheet.place} has lost the heading of its first column: put back {lost!r} for its NAME")
+        if twice := sorted(name for name in set(sheet.columns) if name and sheet.columns.count(name) > 1):
+            raise UserError(f"{sheet.place} has the column {twice[0]} twice: delete one of the two")
+        if owned[1] != path.parent.name:
+            raise UserError(f"{sheet.place} is of the round {owned[1]}: move the file to the folder of that round")
+        if owned[2] in sheets:
+            raise UserError(f"{sheet.place} is the sheet {sheets[owned[2]].title} again: delete one of the two")
+        people.add(owned[3])
+        sheets[owned[2]] = sheet
+    if len(people) != 1:
+        whose = " and ".join(sorted(people)) or "nobody"
+        raise UserError(f"{path} holds records of {whose}: each person has a workbook, and nothing else lies here")
+    return people.pop(), Book(path, sheets, modified)
+
+
+def _sheet(path: Path, title: str, cells: list[list[str]], names: Mapping[str, str]) -> Sheet:
+    while cells and not any(cells[-1]):
+        cells.pop()
+    headings = cells[0] if cells else []
+    columns = [names.get(fold(_NAME.sub(r"\1", heading))) or names.get(fold(heading), "") for heading in headings]
+    rows = (dict(zip_longest(columns, row[: len(columns)], fillvalue="")) for row in cells[1:])
+    return Sheet(f"{path}, sheet {title},", title, tuple(headings), tuple(columns), tuple(rows))
+
+
+def _cells(path: Path) -> list[tuple[str, list[list[str]]]]:
+    """Return the title of each worksheet, and the texts of its cells by row."""
+    book, found = load(path, read_only=True), []
+    for sheet in book.worksheets:
+        sheet.reset_dimensions()  # some programs write wrong ones, by which cells would be passed over
+        with _damage_told(path):
+            found.append((sheet.title, [[_text(value) for value in row] for row in sheet.iter_rows(values_only=True)]))
+    return found
+
+
+def _text(value: Any) -> str:
+    """Return what was typed: of a formula its words, of a whole number no point, whatever a program stores it as."""
+    whole = isinstance(value, float) and value.is_integer()
+    text = "" if value is None else str(int(value) if whole else getattr(value, "text", value))
+    return re.sub("(\r|_x000D_)\n?", "\n", text)  # the format spells a carriage return so
+
+
+@contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
     try:
-        content, modified = path.read_bytes(), path.stat().st_mtime_ns
-    except FileNotFoundError:
-        return None
-    text = _decoded(content, path)
-    delimiter, header, columns, end = _header(text, path, headings)
-    try:
-        rows = tuple(tuple(row) for row in csv.reader(_lines(text[end:]), delimiter=delimiter, strict=True))
-    except csv.Error as error:
-        raise UserError(f"{path} has a cell whose quotes do not match, or that is too long: {error}") from None
-    return Sheet(path, text, end, delimiter, header, columns, rows, modified)
-
-
-def _decoded(content: bytes, path: Path) -> str:
-    """Return the text of a file, whose encoding its mark or its letters tell; else it is Windows-1252."""
-    encoding = encoding_of(io.BytesIO(content))
-    for name in (UTF_8, "cp1252") if encoding == UTF_8 else (encoding,):
-        try:
-            return content.decode(name)
-        except UnicodeDecodeError:
-            continue
-    raise UserError(f"{path} is in an encoding that cannot be told: save it as CSV UTF-8")
-
-
-def _lines(text: str) -> io.StringIO:
-    return io.StringIO(text, newline="")  # line ends as they are, for they may stand inside a cell
-
-
-def _header(text: str, path: Path, headings: Mapping[str, str]) -> tuple[str, tuple[str, ...], tuple[str, ...], int]:
-    """Return the delimiter, the headings, the columns' names, and where the second row begins."""
-    names = {fold(form): name for name, title in headings.items() for form in (name, title, f"{title} [{name}]")}
-    found = (_split(text, delimiter, names) for delimiter in DELIMITERS)
-    likely = [split for split in found if RECORD_ID in split[2]]
-    if not likely:
+        yield
+    except Exception as error:  # a damaged file raises whatever its zip, its XML and openpyxl's types do
         raise UserError(
-            f"{path} has no column {RECORD_ID} in its first row: put the row of headings back on top, and save the "
-            "file as CSV UTF-8, separated by semicolons, commas or tabs"
-        )
-    best = max(likely, key=lambda split: sum(name != "" for name in split[2]))
-    if twice := sorted(name for name in set(best[2]) if name and best[2].count(name) > 1):
-        raise UserError(f"{path} has the column {twice[0]} twice: delete one of the two")
-    return best
+            f"{path} cannot be opened as a workbook ({type(error).__name__}): ask for it again, without a password, "
+            "or save it anew as .xlsx"
+        ) from None
 
 
-def _split(text: str, delimiter: str, names: Mapping[str, str]) -> tuple[str, tuple[str, ...], tuple[str, ...], int]:
-    lines = _lines(text)
-    try:
-        header = next(csv.reader(iter(lines.readline, ""), delimiter=delimiter, strict=True), [])
-    except csv.Error:
-        return delimiter, (), (), 0
-    return delimiter, tuple(header), tuple(_name(heading, names) for heading in header), lines.tell()
+def load(path: Path | None, **how: bool) -> Any:
+    """Return a file as a workbook of openpyxl; without a file, one that has no worksheets yet.
+
+    Raises:
+        UserError: it cannot be opened as one.
+    """
+    if path is None:
+        book = Workbook()
+        book.remove(book.worksheets[0])
+        return book
+    content = io.BytesIO(path.read_bytes())
+    with _damage_told(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of styles and extensions that hold no text
+        return load_workbook(content, **how)
 
 
-def _name(heading: str, names: Mapping[str, str]) -> str:
-    bracketed = re.search(r"\[(\w+)\]\s*$", heading)
-    return names.get(fold(heading)) or (names.get(fold(bracketed[1]), "") if bracketed else "")
-
-
-def add_rows(sheet: Sheet, headings: Mapping[str, str], rows: Sequence[Mapping[str, str]]) -> None:
-    """Add rows at the end of a sheet, and columns that it lacks at the right; every cell that is there stays.
-
-    The file keeps its time of change: to be given more work is not to have answered.
+def save(workbook: Workbook, path: Path, modified_ns: int | None) -> None:
+    """Write a workbook whole or not at all; the same cells are the same bytes.
 
     Args:
-        sheet: as it was read.
-        headings: of the columns that the rows need, by name.
-        rows: cells by column.
+        workbook: of openpyxl.
+        path: of the file.
+        modified_ns: when the file that it replaces was last changed, which it keeps; None for a new one.
 
     Raises:
-        UserError: a spreadsheet program has the file open, or saved it just now.
+        UserError: a spreadsheet program has the file open, or another file lies there by now.
     """
-    if sheet.path.stat().st_mtime_ns != sheet.modified_ns:
-        raise UserError(f"{sheet.path} was saved while rows were to be added to it: push again")
-    lacking = {name: title for name, title in headings.items() if name not in sheet.columns}
-    head, body = sheet.text[: sheet.header_end], sheet.text[sheet.header_end :]
-    columns = sheet.columns
-    if lacking:
-        # as wide as the widest row: somebody's notes beside the table get no heading of ours
-        blanks = ("",) * (max(map(len, (sheet.headings, *sheet.rows))) - len(sheet.headings))
-        columns = (*columns, *blanks, *lacking)
-        head = _csv([[*sheet.headings, *blanks, *lacking.values()]], sheet.delimiter)
-    ends = "" if (body or head).endswith(("\n", "\r")) else "\r\n"
-    more = [[row.get(name, "") for name in columns] for row in rows]
-    _write(sheet.path, head + body + ends + _csv(more, sheet.delimiter), sheet.modified_ns)
-
-
-def new_sheet(path: Path, headings: Mapping[str, str], delimiter: str, rows: Sequence[Mapping[str, str]]) -> None:
-    """Write a sheet that is not there yet.
-
-    Raises:
-        UserError: a spreadsheet program has the file open.
-    """
-    cells = [list(headings.values()), *([row.get(name, "") for name in headings] for row in rows)]
-    _write(path, _csv(cells, delimiter), None)
-
-
-def _csv(rows: Sequence[Sequence[str]], delimiter: str) -> str:
-    text = io.StringIO(newline="")
-    csv.writer(text, delimiter=delimiter, quoting=csv.QUOTE_ALL, lineterminator="\r\n").writerows(rows)
-    return text.getvalue()
-
-
-def _write(path: Path, text: str, modified_ns: int | None) -> None:
-    if path.with_name(f".~lock.{path.name}#").exists():
+    if any(path.with_name(name).exists() for name in (f".~lock.{path.name}#", f"~${path.name}")):
         raise UserError(f"{path} is open in a spreadsheet program: ask that it be closed, and push again")
+    if modified_ns is None and path.exists():
+        raise UserError(f"{path} holds somebody else's records: call it as the person is called, and push again")
+    if modified_ns is not None and path.stat().st_mtime_ns != modified_ns:
+        raise UserError(f"{path} was saved while rows were to be added to it: push again")
+    content = io.BytesIO()
+    workbook.save(content)
     try:
         with replacing(path) as temporary:
-            temporary.write_bytes(b"\xef\xbb\xbf" + text.encode("utf-8"))
+            _rewrite(content, temporary)
             if modified_ns is not None:
                 os.utime(temporary, ns=(modified_ns, modified_ns))
     except PermissionError:
         raise UserError(f"{path} cannot be replaced: close it where it is open, or mend its rights") from None
+
+
+def _rewrite(content: io.BytesIO, path: Path) -> None:
+    """Write a workbook without the moments at which openpyxl says that it was made and changed."""
+    with ZipFile(content) as dated, ZipFile(path, "w") as archive:
+        for name in dated.namelist():
+            part = re.sub(rb"<dcterms:(created|modified).*?</dcterms:\1>", b"", dated.read(name))
+            archive.writestr(ZipInfo(name), part, ZIP_DEFLATED)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from pydantic import PositiveInt, TypeAdapter, ValidationError
+from pydantic import PositiveInt, ValidationError
 
 from nestling.corpus.ids import content_id
 from nestling.desk.interface import PairTask, RetrievalTask
@@ -16,29 +16,23 @@ from nestling.params import Strict
 from nestling.tables.io import write_text
 
 
-class _Dealt(Strict):
+class Dealt(Strict):
+    """A record, and who got it.
+
+    Attributes:
+        people: how many it needs.
+        annotators: who have it.
+        text: the query, or the first sentence of a pair.
+        passage_id: the query's own passage; "" for a pair.
+        passages: ids in the order of their letters; none for a pair.
+    """
+
     record_id: str
     people: PositiveInt
     annotators: tuple[str, ...]
-
-
-class DealtQuery(_Dealt):
-    """A query; `passages` are ids in the order of their letters."""
-
-    query: str
+    text: str
     passage_id: str
     passages: tuple[str, ...]
-
-
-class DealtPair(_Dealt):
-    """A sentence pair."""
-
-    sentence1: str
-    sentence2: str
-
-
-Dealt = DealtQuery | DealtPair
-_LINE: TypeAdapter[Dealt] = TypeAdapter(Dealt)
 
 
 def read_ledger(path: Path) -> dict[str, Dealt]:
@@ -54,7 +48,7 @@ def read_ledger(path: Path) -> dict[str, Dealt]:
     ledger = {}
     for number, line in enumerate(lines, start=1):
         try:
-            dealt = _LINE.validate_json(line)
+            dealt = Dealt.model_validate_json(line)
         except ValidationError:
             raise UserError(
                 f"{path}: line {number} is damaged: put the file back as it was (no one but `nestling review push` "
@@ -75,33 +69,23 @@ def enter(task: RetrievalTask | PairTask, known: Dealt | None, people: int, anno
     Raises:
         UserError: its passages are not those that were shown.
     """
-    if known is not None:
-        if isinstance(task, RetrievalTask) and isinstance(known, DealtQuery):
-            _check_same(task, known)
-        return known.model_copy(update={"people": people, "annotators": tuple(annotators)})
-    if isinstance(task, PairTask):
-        return DealtPair(
-            record_id=task.record_id,
-            people=people,
-            annotators=tuple(annotators),
-            sentence1=task.sentence1,
-            sentence2=task.sentence2,
-        )
-    return DealtQuery(
-        record_id=task.record_id,
-        people=people,
-        annotators=tuple(annotators),
-        query=task.query,
-        passage_id=task.passage_id,
-        passages=tuple(passage_id for passage_id, _ in task.passages),
+    text, passage_id, passages = (
+        (task.sentence1, "", ())
+        if isinstance(task, PairTask)
+        else (task.query, task.passage_id, tuple(name for name, _ in task.passages))
     )
-
-
-def _check_same(task: RetrievalTask, known: DealtQuery) -> None:
-    if sorted(known.passages) != sorted(passage_id for passage_id, _ in task.passages):
+    if known and sorted(known.passages) != sorted(passages):
         raise UserError(
             f"the record {task.record_id} was shown with other passages in this round: choose another review.round"
         )
+    return Dealt(
+        record_id=task.record_id,
+        people=people,
+        annotators=tuple(annotators),
+        text=text,
+        passage_id=passage_id,
+        passages=known.passages if known else passages,
+    )
 
 
 def deal(

@@ -6,7 +6,7 @@ Knows no desk and fills in nothing but a passage's letter.
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 import yaml
 from pydantic import AfterValidator, Field, ValidationError
@@ -29,8 +29,15 @@ def _lettered(text: str) -> str:
     return text
 
 
+def _choice(text: str) -> str:
+    if re.search('[,"]', text):
+        raise ValueError("must hold no comma and no quotation mark, for it stands in a drop-down")
+    return text
+
+
 Text = Annotated[str, AfterValidator(_not_empty)]
 Title = Annotated[str, Field(max_length=500), AfterValidator(_not_empty)]  # the lengths that a server takes
+Choice = Annotated[str, Field(max_length=40), AfterValidator(_not_empty), AfterValidator(_choice)]  # of a drop-down
 Description = Annotated[str, Field(max_length=1000), AfterValidator(_not_empty)]
 
 
@@ -55,10 +62,10 @@ class Question(Strict):
 class Labels(Strict):
     """What a query may be called."""
 
-    good: Title
-    vague: Title
-    not_answerable: Title
-    wrong_language: Title
+    good: Choice
+    vague: Choice
+    not_answerable: Choice
+    wrong_language: Choice
 
     def __getitem__(self, quality: str) -> str:
         """Return the shown words for a quality."""
@@ -104,16 +111,18 @@ class SheetWords(Strict):
     """What only a spreadsheet needs.
 
     Attributes:
-        delimiter: between cells, as spreadsheet programs of that language expect it.
+        guidelines: title of the worksheet.
         position: title of the column.
         none: a short word for "no passage answers".
         cut: ends a text that is longer than a cell can be.
         retrieval, sts: how a sheet is filled in, in Markdown.
     """
 
-    delimiter: Literal[",", ";"]
+    guidelines: Annotated[
+        str, Field(max_length=14, pattern=r"^[^\[\]:*?/\\\s]+$")
+    ]  # a tab takes 31 signs, and not all
     position: Title
-    none: Title
+    none: Choice
     cut: Title
     retrieval: Text
     sts: Text
