@@ -34,7 +34,7 @@ from nestling.review.worth import Features, Passages, Told, features, worth
 from nestling.tables.io import empty
 from nestling.tables.queries import Judged
 from stages import base, filter, generate, mine, prepare
-from stages.select import SelectParams, cluster, rank_active
+from stages.select import REPEAT, SelectParams, cluster, rank_active
 
 ROOT = Path(__file__).resolve().parents[1]
 FEATURES = ("standing", "score", "kinship")
@@ -156,9 +156,9 @@ def by_worth(case: Case, told: Told, batch: int) -> list[str]:
     order: list[str] = []
     while len(order) < case.records.height:
         judged = case.records.filter(pl.col("record_id").is_in(order))
-        worths = worth(case.known, _said(told, judged), case.params.worth)
+        worths = worth(case.known, _said(told, judged))
         left = case.records.filter(~pl.col("record_id").is_in(order))
-        order += rank_active(left, worths, case.topics, case.params.repeat)["record_id"].head(batch).to_list()
+        order += rank_active(left, worths, case.topics, REPEAT)["record_id"].head(batch).to_list()
     return order
 
 

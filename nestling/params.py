@@ -94,6 +94,31 @@ def read_params(path: Path) -> dict[str, Any]:
     return tree
 
 
+def with_param(path: Path, name: str, value: str) -> str:
+    """Return the text of params.yaml with one value changed and every other byte as it is.
+
+    Args:
+        path: of the file.
+        name: of the parameter, dotted; it must be there.
+        value: the new one.
+
+    Raises:
+        UserError: the file cannot be read, or has no plain value there.
+    """
+    read_params(path)
+    text = path.read_bytes().decode("utf-8")  # read_text would turn CRLF into LF
+    node = yaml.compose(text)
+    for key in name.split("."):
+        inside = node.value if isinstance(node, yaml.MappingNode) else []
+        node = {one.value: other for one, other in inside}.get(key)
+    # an anchor or an alias shares its value with other parameters
+    if not isinstance(node, yaml.ScalarNode) or text[node.start_mark.index] in "&!":
+        raise UserError(f"{path} has no plain value at {name}: set {name} by hand")
+    start, end = node.start_mark.index, node.end_mark.index
+    shown = value if yaml.safe_load(value) == value else json.dumps(value)  # `no` and `123` need quotes
+    return f"{text[:start]}{'' if text[start - 1].isspace() else ' '}{shown}{text[end:]}"
+
+
 def at(tree: Any, path: str, otherwise: Any = "") -> Any:
     """Return what stands at a dotted path of a tree, `otherwise` where nothing of its type does."""
     for key in path.split("."):

@@ -13,7 +13,8 @@ from nestling.params import at
 RECIPE = "recipes/hub-small.yaml"
 # Ranking losses that take a copy of a passage in the batch for a negative of the query that it answers. A guide does
 # not find the copy nearer than the passage, so it does not spare it either.
-UNMASKED = ("mnrl", "cached_mnrl", "gist", "cached_gist")
+GUIDED = ("gist", "cached_gist")
+UNMASKED = ("mnrl", "cached_mnrl", *GUIDED)
 _HIGHEST_RATE = 1e-4  # a small transformer still learnt with it (docs/log.md); those of static encoders ruin it
 _LONG = 1.0  # hours of training from which they are foretold
 _PASSES = 3  # a backward pass costs two forward passes
@@ -59,6 +60,7 @@ def faults(tree: Mapping[str, Any], traits: Traits) -> list[str]:
     found = [dims_fault(dims, traits.dims, "train.dims", static=not traits.layers)]
     for phase in _phases(tree):
         found += [rate_fault(_name(phase), _number(phase, "learning_rate"), traits), _repeats_fault(phase, tree)]
+        found += [guide_fault(_name(phase), kind, traits) for kind in dict.fromkeys(_kinds(phase))]
     return [sentence for sentence in found if sentence]
 
 
@@ -80,12 +82,21 @@ def rate_fault(phase: str, rate: float, traits: Traits) -> str:
     )
 
 
+def guide_fault(phase: str, kind: str, traits: Traits) -> str:
+    """Return the sentence for a guided loss of a static encoder, or nothing.
+
+    A guide reads the student's tokens, and a bag of features holds none.
+    """
+    if traits.layers or kind not in GUIDED:
+        return ""
+    return f"train.phases {phase}: {kind} wants a transformer, as encoder and as guide: write kind: nested_mnrl"
+
+
 def _repeats_fault(phase: Mapping[str, Any], tree: Mapping[str, Any]) -> str:
     queries = queries_a_passage(tree)
     if at(phase, "sampler") != "batch_sampler" or queries <= 1:
         return ""
-    kinds = [at(task, "loss.kind") for task in at(phase, "tasks", [])]
-    return next((repeats_sentence(_name(phase), kind) for kind in kinds if kind in UNMASKED), "")
+    return next((repeats_sentence(_name(phase), kind) for kind in _kinds(phase) if kind in UNMASKED), "")
 
 
 def repeats_sentence(phase: str, kind: str) -> str:
@@ -156,6 +167,11 @@ def queries_a_passage(tree: Mapping[str, Any]) -> float:
 
 def _phases(tree: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [phase for phase in at(tree, "train.phases", []) if isinstance(phase, Mapping)]
+
+
+def _kinds(phase: Mapping[str, Any]) -> list[str]:
+    """Return the kinds of a phase's losses."""
+    return [at(task, "loss.kind") for task in at(phase, "tasks", [])]
 
 
 def _name(phase: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 from sklearn.cluster import MiniBatchKMeans
 
 from nestling.cli import run, say
@@ -29,7 +29,7 @@ from nestling.review.apply import judged_passages, quality
 from nestling.review.people import People, done, judges
 from nestling.review.population import asked, by_origin, named
 from nestling.review.records import make_records
-from nestling.review.worth import Passages, Told, WorthParams, features, worth
+from nestling.review.worth import Passages, Told, features, worth
 from nestling.tables.corpus import Passage, SentencePair
 from nestling.tables.io import read_table, write_json, write_table
 from nestling.tables.queries import FoundQuery, Judged
@@ -37,6 +37,9 @@ from nestling.tables.retrieval import Candidate
 from nestling.tables.review import PURPOSES, PairItem, QueueItem, ReviewRecord
 
 ANNOTATIONS, OUT = Path("data/annotations"), Path("data/queue")
+# What a further record of a topic is worth, as a share of the one before; 1 spreads nothing. From .95 on it costs no
+# false negatives once people have answered: docs/log.md, 2026-11-21.
+REPEAT = 0.95
 
 
 class SelectParams(StageParams, section="select", shared=("seed", "current", "people", "encode")):
@@ -51,9 +54,7 @@ class SelectParams(StageParams, section="select", shared=("seed", "current", "pe
     clusters: PositiveInt  # topics over which the active part is spread
     judged_origins: list[str]  # whose queries go to people; all origins where a set has none of these
     origins: dict[str, NonNegativeFloat]  # what a query of each origin weighs; 1 where nothing is said
-    repeat: float = Field(gt=0, le=1)  # what a further record of a topic is worth; 1 spreads nothing
     pairs: NonNegativeInt  # sentence pairs to grade again
-    worth: WorthParams
 
 
 def draw_audit(records: pl.DataFrame, size: int, seed: int) -> pl.DataFrame:
@@ -221,13 +222,13 @@ def write_queries(
     encoded = encoder.encode(passages["text"].to_list(), "document")
     vectors = encoded.block(0, len(encoded))
     known = features(records, candidates, Passages(passages["passage_id"], vectors), judged)
-    worths = worth(known, hear(answers, records, read_shown_records(ANNOTATIONS)), params.worth)
+    worths = worth(known, hear(answers, records, read_shown_records(ANNOTATIONS)))
     topics = cluster(vectors, passages["passage_id"], params.clusters, params.seed)
     others = records.filter(~pl.col("record_id").is_in(audit["record_id"].to_list()))
     first = begun(others, answers, params.people.active)
     left = [*first["record_id"], *done(answers, params.people.active)]
     fresh = others.filter(~pl.col("record_id").is_in(left))
-    ranked = rank_active(fresh, weigh(worths, records, params.origins), topics, params.repeat)
+    ranked = rank_active(fresh, weigh(worths, records, params.origins), topics, REPEAT)
     columns = [name for name in audit.columns if name != "purpose"]
     active = pl.concat([first.select(columns), ranked.select(columns)]).head(params.active)
     chosen = pl.concat([audit, active.with_columns(purpose=pl.lit("active"))])

@@ -21,7 +21,7 @@ from nestling.cli import run, say
 from nestling.errors import UserError
 from nestling.models import fingerprint
 from nestling.params import StageParams
-from nestling.plausible import UNMASKED, rate_fault, repeats_sentence
+from nestling.plausible import UNMASKED, guide_fault, rate_fault, repeats_sentence
 from nestling.retrieval.encoders import Precision, check_dims, limit_tokens, load_encoder, save_encoder, traits_of
 from nestling.retrieval.static import StaticBag
 from nestling.tables.corpus import NearDuplicate, Passage
@@ -29,7 +29,7 @@ from nestling.tables.io import read_table, write_json
 from nestling.tables.training import RetrievalRow, StsRow
 from nestling.training.dev import DevEvaluator, DevSettings
 from nestling.training.examples import may_answer, retrieval_examples, sts_examples
-from nestling.training.objectives import RANKING, Weighted, build_loss
+from nestling.training.objectives import RANKING, CachedGist, Gist, Weighted, build_loss
 from nestling.training.phases import PhaseParams, TaskParams, Work, check_precision, train_phase
 from nestling.training.vocabulary import FoldingParams, folded_in
 
@@ -68,8 +68,19 @@ def check(params: TrainParams, model: SentenceTransformer) -> None:
                 raise UserError(f"train.phases {phase.name}: {task.loss.kind} does not train {task.data} data")
         if rate := rate_fault(phase.name, phase.learning_rate, traits_of(model)):
             say(f"train: {rate}")
+        must_be_guided(phase, model, params.current)
         if phase.accumulate > 1 and any(task.loss.kind in ("mnrl", "gist") for task in phase.tasks):
             say(f"train: {phase.name}: accumulate adds no in-batch negatives; a cached loss with a larger batch does")
+
+
+def must_be_guided(phase: PhaseParams, model: SentenceTransformer, current: str) -> None:
+    """Raise a UserError for a loss with a guide where the model or its guide is a static encoder."""
+    for task in phase.tasks:
+        if isinstance(task.loss, Gist | CachedGist):
+            guide = model if task.loss.guide == "base" else load_encoder(current)
+            for encoder in (model, guide):
+                if fault := guide_fault(phase.name, task.loss.kind, traits_of(encoder)):
+                    raise UserError(fault)
 
 
 def examples(task: TaskParams, seed: int) -> Dataset:

@@ -1,7 +1,6 @@
 """How files come to lie in a set: built beside it, then moved in, so that a kill leaves nothing half written."""
 
 import filecmp
-import json
 import os
 import re
 import shutil
@@ -16,17 +15,12 @@ import yaml
 from nestling.cli import say
 from nestling.corpus.settings import FILE, Scale, Settings, read_settings
 from nestling.errors import UserError
+from nestling.params import with_param
 from nestling.tables.io import write_text
 
 RAW, PARAMS = Path("data/raw"), Path("params.yaml")
 
 _SET_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
-_SET_LINE = re.compile(
-    r"^(shared:[^\n]*\n"  # the section,
-    r"(?:(?:[ \t#][^\n]*)?\n)*?"  # other lines of it,
-    r"[ \t]+set:)[ \t]*(?:\"[^\"\n]*\"|'[^'\n]*'|[^\s#]*)",  # and its set
-    re.MULTILINE,
-)
 _GIT_LIMIT = 5_000_000  # bytes of a set up to which git is the place for it
 
 
@@ -74,7 +68,7 @@ def landing(target: Target) -> Iterator[Path]:
     Raises:
         UserError: a file is already in the set with other content, and the target does not allow to replace it.
     """
-    params = using(target.name) if target.use else None
+    params = with_param(PARAMS, "shared.set", target.name) if target.use else None
     _sweep(target)
     staging = RAW / f".{target.name}.{os.getpid()}.tmp"
     staging.mkdir(parents=True)
@@ -87,24 +81,6 @@ def landing(target: Target) -> Iterator[Path]:
     if params is not None:
         write_text(params, PARAMS)
     _say_next(target)
-
-
-def using(name: str) -> str:
-    """Return params.yaml with shared.set changed and every other line as it is.
-
-    Raises:
-        UserError: there is no such line.
-    """
-    text = PARAMS.read_text(encoding="utf-8")
-    value = name if yaml.safe_load(name) == name else json.dumps(name)  # `no` and `123` need quotes
-    changed = _SET_LINE.sub(lambda match: f"{match[1]} {value}", text, count=1)
-    try:
-        done = yaml.safe_load(changed)["shared"]["set"] == name
-    except (yaml.YAMLError, KeyError, TypeError):
-        done = False
-    if not done:
-        raise UserError(f"{PARAMS} has no line `set:` below `shared:` that can be changed: set shared.set by hand")
-    return changed
 
 
 def _sweep(target: Target) -> None:

@@ -1,7 +1,6 @@
 """nestling promote: the last tuned model becomes the current encoder, with which the next round filters and mines."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -9,24 +8,20 @@ from pathlib import Path
 
 from nestling.cli import say
 from nestling.errors import UserError
-from nestling.params import read_params
+from nestling.params import with_param
 from nestling.tables.io import write_text
 
 TUNED, PROMOTED, PARAMS = Path("models/tuned"), Path("models/promoted"), Path("params.yaml")
-_CURRENT = re.compile(r"^(  current:[ ]*)([^\s#]+)", re.MULTILINE)
 
 
 def promote() -> None:
     """Make models/tuned the current encoder: copied to models/promoted, kept by DVC, named in params.yaml."""
     if not TUNED.is_dir():
         raise UserError(f"there is no {TUNED} to promote: run `dvc repro`, or `dvc pull` for a colleague's")
-    read_params(PARAMS)
-    text = PARAMS.read_text(encoding="utf-8")
-    if len(_CURRENT.findall(text)) != 1:
-        raise UserError(f"{PARAMS} does not hold one line `  current: ...` in the section shared: write it there")
+    params = with_param(PARAMS, "shared.current", str(PROMOTED))
     _recover()
     _replace()
-    write_text(_CURRENT.sub(rf"\g<1>{PROMOTED}", text), PARAMS)
+    write_text(params, PARAMS)
     say(f"promoted {TUNED} to {PROMOTED}, and shared.current names it")
     say(f"next: git add {PROMOTED}.dvc {PARAMS} && git commit, then `dvc repro` for the next round")
 

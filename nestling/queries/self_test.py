@@ -9,12 +9,11 @@ something is asked besides. Grades for fluency and language may rise beside the 
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import polars as pl
-from scipy.stats import bootstrap  # type: ignore[attr-defined]
 
 from nestling.corpus.ids import content_id
 from nestling.errors import UserError
+from nestling.evaluation.auc import auc
 
 TESTED = 40  # queries: a judge whose AUC is .7 then passes about nine times in ten, one that throws dice once in forty
 FEWEST = 20  # of which nothing can be told
@@ -89,25 +88,7 @@ def measured(own: pl.DataFrame, swapped: pl.DataFrame, seed: int) -> SelfTest:
     varies = both.select(pl.concat_list("judge_score", "wrong_score").explode().n_unique()).item() > 1
     if both.height < FEWEST:
         return SelfTest(both.height, None, None, None, varies)
-    drawn_again = bootstrap(
-        (right, wrong),
-        _auc,
-        n_resamples=_REPLICATES,
-        vectorized=True,
-        paired=True,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    )
-    interval = drawn_again.confidence_interval
-    auc, low, high = (round(float(figure), 4) for figure in (_auc(right, wrong), interval.low, interval.high))
-    return SelfTest(both.height, auc, low, high, varies)
-
-
-def _auc(right: np.ndarray, wrong: np.ndarray, axis: int = -1) -> Any:
-    """Return the AUC of grades [..., queries] each."""
-    right, wrong = np.moveaxis(right, axis, -1), np.moveaxis(wrong, axis, -1)
-    more = right[..., :, None] - wrong[..., None, :]
-    return ((more > 0) + 0.5 * (more == 0)).mean(axis=(-2, -1))
+    return SelfTest(both.height, *auc(right, wrong, seed, _REPLICATES, paired=True), varies)
 
 
 def check_judge(found: SelfTest, judge: str) -> None:

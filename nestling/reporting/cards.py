@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from huggingface_hub import DatasetCardData
+
 from nestling.reporting.markdown import escape, front_matter, hub_licences, table
 
 _SETS = ("retrieval", "sts")
@@ -16,12 +18,12 @@ def data_card(name: str, numbers: Mapping[str, Any], licences: Sequence[str]) ->
         numbers: the balance report.
         licences: of the passages; the most restrictive binds.
     """
-    head = {
-        "pretty_name": f"{name}, balanced by nestling",
+    head = DatasetCardData(
+        pretty_name=f"{name}, balanced by nestling",
+        task_categories=["sentence-similarity", "text-retrieval"],
+        configs=[{"config_name": kind, "data_files": files} for kind in _SETS if (files := _files(kind, numbers))],
         **hub_licences(licences),
-        "task_categories": ["sentence-similarity", "text-retrieval"],
-        "configs": [{"config_name": kind, "data_files": files} for kind in _SETS if (files := _files(kind, numbers))],
-    }
+    )
     header = ["set", "train rows", "distinct", "factor", "dev rows"]
     counted = [
         [

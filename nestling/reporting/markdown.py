@@ -2,10 +2,10 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import yaml
+from huggingface_hub import CardData
 
 _HARMLESS = frozenset(" ,.;:'()?!%-")  # ASCII punctuation that starts nothing within a line
 _NUMBER = re.compile(r"[-+*]*[\d.,]+[*]*( \[|$)|$")  # an interval may follow
@@ -57,9 +57,9 @@ def fenced(text: str, language: str) -> str:
     return f"{fence}{language}\n{text.rstrip()}\n{fence}"
 
 
-def front_matter(tree: Mapping[str, Any]) -> str:
+def front_matter(head: CardData) -> str:
     """Return the YAML head of a card, as the Hugging Face hub reads it."""
-    return f"---\n{yaml.safe_dump(dict(tree), allow_unicode=True, sort_keys=False, width=100).strip()}\n---"
+    return f"---\n{head.to_yaml()}\n---"
 
 
 def hub_licences(licences: Iterable[str]) -> dict[str, Any]:

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
+from huggingface_hub import EvalResult, ModelCardData
 
 from nestling.evaluation.standing import called
 from nestling.reporting.limits import limits_section
 from nestling.reporting.markdown import escape, fenced, front_matter, hub_licences, table
 from nestling.reporting.provenance import data_section, review_section
 from nestling.reporting.recipe import encoder_kind, recipe_section
-from nestling.reporting.results import LABELS, NDCG, SPEARMAN, SuiteResult, results_section
+from nestling.reporting.results import LABELS, NDCG, SPEARMAN, Cell, SuiteResult, results_section
 
 SHOWN = 300  # characters of a quoted text
 UNSAID = "not stated"
@@ -71,30 +72,32 @@ def model_card(facts: Facts) -> str:
     return f"{front_matter(_head(facts))}\n\n{title}\n\n{_what(facts)}\n\n{told}\n"
 
 
-def _head(facts: Facts) -> dict[str, Any]:
+def _head(facts: Facts) -> ModelCardData:
     encoder = facts.recipe["base"]["encoder"]
-    return {
-        "language": list(facts.reports["prepare"]["languages"]),
+    return ModelCardData(
+        language=list(facts.reports["prepare"]["languages"]),
+        library_name="sentence-transformers",
+        pipeline_tag="sentence-similarity",
+        tags=["sentence-transformers", "sentence-similarity", "feature-extraction", "matryoshka", "nestling"],
+        base_model=encoder["model"] if encoder["kind"] == "hub" else None,
+        model_name=facts.name,
+        eval_results=[_evaluated(suite, cell) for suite in facts.results for cell in suite.cells],
         **hub_licences(facts.licences),
-        "library_name": "sentence-transformers",
-        "pipeline_tag": "sentence-similarity",
-        "tags": ["sentence-transformers", "sentence-similarity", "feature-extraction", "matryoshka", "nestling"],
-        **({"base_model": encoder["model"]} if encoder["kind"] == "hub" else {}),
-        "model-index": [{"name": facts.name, "results": [_indexed(suite) for suite in facts.results]}],
-    }
+    )
 
 
-def _indexed(suite: SuiteResult) -> dict[str, Any]:
+def _evaluated(suite: SuiteResult, cell: Cell) -> EvalResult:
     task, metric = HUB_TASKS[suite.metric]
-    metric_name = LABELS[suite.metric]
-    return {
-        "task": {"type": task, "name": task.replace("-", " ").title()},
-        "dataset": {"name": called(suite.suite), "type": "unknown"},
-        "metrics": [
-            {"type": metric, "value": round(cell.tuned, 4), "name": f"{metric_name}, {cell.dim} dimensions"}
-            for cell in suite.cells
-        ],
-    }
+    return EvalResult(
+        task_type=task,
+        task_name=task.replace("-", " ").title(),
+        dataset_type="unknown",
+        dataset_name=called(suite.suite),
+        dataset_config=suite.suite,  # results of one task are told apart by it, not by the name
+        metric_type=metric,
+        metric_name=f"{LABELS[suite.metric]}, {cell.dim} dimensions",
+        metric_value=round(cell.tuned, 4),
+    )
 
 
 def _what(facts: Facts) -> str:

@@ -109,23 +109,18 @@ class StaticBag(InputModule):
         self._rows: dict[str, list[int]] = {}
         self._bags: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self.tokenizer = None  # type: ignore[assignment] # the library asks; there is none of its kind
-        self.keeps_text = False  # whether features bring their text along, for a guide that cuts it otherwise
 
     def preprocess(  # type: ignore[override] # texts alone
         self, inputs: list[str], prompt: str | None = None, **_: Any
     ) -> dict[str, Tensor]:
-        """Return `input_ids` and `weights`, both [texts, longest]; padding has weight 0.
-
-        With `keeps_text` also `letters`, [texts, longest], the texts in UTF-8, filled up with zeros.
-        """
+        """Return `input_ids` and `weights`, both [texts, longest]; padding has weight 0."""
         bags = [self._remembered(f"{prompt or ''}{text}") for text in inputs]
         longest = max([1, *(len(ids) for ids, _ in bags)])
         ids = np.zeros((len(bags), longest), dtype=np.int64)
         weights = np.zeros((len(bags), longest), dtype=np.float32)
         for row, (found, counted) in enumerate(bags):
             ids[row, : len(found)], weights[row, : len(found)] = found, counted
-        found_features = {"input_ids": torch.from_numpy(ids), "weights": torch.from_numpy(weights)}
-        return found_features | ({"letters": _letters(inputs)} if self.keeps_text else {})
+        return {"input_ids": torch.from_numpy(ids), "weights": torch.from_numpy(weights)}
 
     def forward(self, features: dict[str, Tensor], **_: Any) -> dict[str, Tensor]:
         """Add `sentence_embedding`, [texts, dims] on the unit sphere; a text without a known feature is zero."""
@@ -202,16 +197,6 @@ class StaticBag(InputModule):
         tensors = load_file(folder / "model.safetensors")
         features = Features(config["views"], config["saturation"])
         return cls(vocabulary, tensors["vectors"], features, config["rarest"], tensors["turn"])
-
-
-def _letters(texts: Sequence[str]) -> Tensor:
-    lines = [torch.tensor(list(text.encode("utf-8")), dtype=torch.uint8) for text in texts]
-    return nn.utils.rnn.pad_sequence(lines, batch_first=True)
-
-
-def spelled(letters: Tensor) -> list[str]:
-    """Return the texts that `StaticBag.preprocess` kept in its features."""
-    return [bytes(row.tolist()).rstrip(b"\0").decode("utf-8") for row in letters]
 
 
 def build_static(

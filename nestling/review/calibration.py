@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from scipy.special import betaincinv
+from scipy.stats import binomtest  # type: ignore[attr-defined]
 
-from nestling.evaluation.bootstrap import resamples
+from nestling.evaluation.auc import auc
 
 _EDGES = (0.0, 0.5, 0.7, 0.8, 0.9, 1.0)  # of the scores' bins; the last takes its upper end
-_TAIL = 0.025
 
 
 @dataclass(frozen=True)
@@ -26,9 +25,9 @@ class Calibration:
     Attributes:
         pairs: queries with their passage that both judged; ties among people are left out.
         good: of these, how many people called good.
-        auc: chance that a query which people called good scores above one which they did not, ties counted half (Mann
-            and Whitney's U); None where all were good, or none.
-        auc_low, auc_high: its 95% interval, from a bootstrap over pairs; None where it is, or no draw has both words.
+        auc: chance that a query which people called good scores above one which they did not, ties counted half; None
+            where all were good, or none.
+        auc_low, auc_high: its 95% interval, from a bootstrap; None where fewer than two were good, or were not.
         bins: by score: `from`, `to`, `pairs`, `good`, and the 95% interval (Clopper and Pearson) of the share of good.
     """
 
@@ -57,29 +56,8 @@ def calibrate(judged: pl.DataFrame, quality: pl.DataFrame, seed: int, replicates
     fine = int(good.sum())
     if not 0 < fine < both.height:
         return Calibration(both.height, fine, None, None, None, list(_bins(score, good)))
-    (auc,) = _aucs(np.ones((1, both.height), dtype=np.int64), score, good)
-    low, high = _interval(score, good, seed, replicates)
-    return Calibration(both.height, fine, round(float(auc), 4), low, high, list(_bins(score, good)))
-
-
-def _aucs(counts: np.ndarray, score: np.ndarray, good: np.ndarray) -> np.ndarray:
-    """Return the AUC of each of [block, pairs] resamples; NaN where all pairs in it are good, or none is."""
-    order = np.argsort(score, kind="stable")
-    starts = np.flatnonzero(np.diff(score[order], prepend=-1.0))  # of each distinct score
-    drawn = counts[:, order]
-    ups, downs = (np.add.reduceat(drawn * of[order], starts, axis=1) for of in (good, ~good))
-    won = (ups * (downs.cumsum(axis=1) - downs / 2)).sum(axis=1)
-    pairs = ups.sum(axis=1) * downs.sum(axis=1)
-    return np.asarray(np.divide(won, pairs, out=np.full(len(won), np.nan), where=pairs > 0))
-
-
-def _interval(score: np.ndarray, good: np.ndarray, seed: int, replicates: int) -> tuple[float | None, float | None]:
-    aucs = np.concatenate([_aucs(counts, score, good) for counts in resamples(len(good), seed, replicates)])
-    found = aucs[np.isfinite(aucs)]
-    if not len(found):
-        return None, None
-    low, high = np.quantile(found, [_TAIL, 1 - _TAIL])
-    return round(float(low), 4), round(float(high), 4)
+    area = auc(score[good], score[~good], seed, replicates)
+    return Calibration(both.height, fine, *area, list(_bins(score, good)))
 
 
 def _bins(score: np.ndarray, good: np.ndarray) -> Iterator[dict[str, Any]]:
@@ -88,12 +66,12 @@ def _bins(score: np.ndarray, good: np.ndarray) -> Iterator[dict[str, Any]]:
         if not inside.any():
             continue
         pairs, fine = int(inside.sum()), int(good[inside].sum())
-        ends = _exact(fine, pairs)
-        yield {"from": low, "to": high, "pairs": pairs, "good": fine, "low": ends[0], "high": ends[1]}
-
-
-def _exact(fine: int, pairs: int) -> tuple[float, float]:
-    """Return Clopper and Pearson's interval of a share."""
-    low = float(betaincinv(fine, pairs - fine + 1, _TAIL)) if fine else 0.0
-    high = float(betaincinv(fine + 1, pairs - fine, 1 - _TAIL)) if fine < pairs else 1.0
-    return round(low, 4), round(high, 4)
+        ends = binomtest(fine, pairs).proportion_ci(method="exact")
+        yield {
+            "from": low,
+            "to": high,
+            "pairs": pairs,
+            "good": fine,
+            "low": round(float(ends.low), 4),
+            "high": round(float(ends.high), 4),
+        }

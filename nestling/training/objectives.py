@@ -11,14 +11,9 @@ import numpy as np
 from pydantic import Field, PositiveInt
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer import losses
-from sentence_transformers.util import batch_to_device
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from torch import Tensor, nn
-from transformers import PreTrainedTokenizerFast
+from torch import nn
 
 from nestling.params import Strict
-from nestling.retrieval.static import StaticBag, spelled
 from nestling.training.nested import NestedRankingLoss
 
 Guide = Literal["base", "current"]
@@ -40,7 +35,7 @@ class CachedRanking(Strict):
 
 
 class Gist(Strict):
-    """Ranking without the passages that the guide finds nearer to the query than its positive."""
+    """Ranking without the passages that the guide finds nearer to the query than its positive; for transformers."""
 
     kind: Literal["gist"]
     temperature: float = Field(gt=0)
@@ -101,38 +96,8 @@ OBJECTIVES: dict[str, Callable[[SentenceTransformer, Any, GuideLoader], nn.Modul
 }
 
 
-class _Reader(nn.Module):
-    """A guide that takes the student's features, reads the text in them and cuts it in its own way."""
-
-    def __init__(self, guide: SentenceTransformer, tokenizer: PreTrainedTokenizerFast | None) -> None:
-        super().__init__()
-        self.guide, self.tokenizer = guide, tokenizer
-
-    def forward(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
-        if self.tokenizer is None:
-            texts = spelled(features["letters"])
-        else:
-            texts = self.tokenizer.batch_decode(features["input_ids"], skip_special_tokens=True)
-        read = batch_to_device(self.guide.preprocess(texts), self.guide.device)
-        return {"sentence_embedding": self.guide(read)["sentence_embedding"].detach()}
-
-
-class _Place(nn.Sequential):
-    """Stands for a model while a loss is made that asks for a tokenizer which a static encoder has not."""
-
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordLevel({}, unk_token="")))
-    max_seq_length = float("inf")
-
-
 def _guided(kind: Callable[..., nn.Module], model: SentenceTransformer, guide: SentenceTransformer, **how: Any) -> Any:
-    guide.eval().requires_grad_(False)
-    if not any(isinstance(part[0], StaticBag) for part in (model, guide)):
-        return kind(model, guide, **how)
-    if isinstance(model[0], StaticBag):
-        model[0].keeps_text = True
-    loss = kind(_Place(nn.Identity()), _Place(nn.Identity()), **how)
-    loss.model, loss.guide = model, _Reader(guide, model.tokenizer)
-    return loss
+    return kind(model, guide.eval().requires_grad_(False), **how)
 
 
 class Weighted(nn.Module):

@@ -2,10 +2,11 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from pydantic import Field
 
 from nestling.errors import UserError
-from nestling.params import StageParams, Strict, read_params
+from nestling.params import StageParams, Strict, read_params, with_param
 
 GOOD = "shared:\n  seed: 1\n  set: sample\npress:\n  rate: 2.0e-5\n  jars: [1, 2]\n  lid: {kind: cork, width: 3}\n"
 
@@ -112,3 +113,30 @@ def test_a_file_that_is_no_mapping_is_refused_in_one_line(tmp_path, content, sen
 def test_a_missing_file_says_where_to_stand(tmp_path):
     with pytest.raises(UserError, match=r"params.yaml is missing: run from the root of the project"):
         read_params(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("before", "value", "after"),
+    [
+        ("shared:\n  set: a   # why\n  set2: b\n", "new", "shared:\n  set: new   # why\n  set2: b\n"),
+        ("# it\r\nshared:\r\n    set: 'a'\r\n", "no", '# it\r\nshared:\r\n    set: "no"\r\n'),
+        ("set: x\nshared: {seed:   1, set: a}\n", "123", 'set: x\nshared: {seed:   1, set: "123"}\n'),
+        ("shared:\n  set:\n  l:\n  - 0x10\n", "b", "shared:\n  set: b\n  l:\n  - 0x10\n"),
+        ("shared: {set: a}", "models/b", "shared: {set: models/b}"),
+    ],
+)
+def test_a_changed_value_leaves_every_other_byte(tmp_path, before, value, after):
+    (tmp_path / "params.yaml").write_bytes(before.encode())
+    changed = with_param(tmp_path / "params.yaml", "shared.set", value)
+    assert changed == after
+    assert yaml.safe_load(changed)["shared"]["set"] == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a: 1", "shared: 1", "shared: {}", "shared: {set: [a]}", "a: &b x\nshared: {set: *b}", "shared: {set: &b x}"],
+)
+def test_a_value_that_is_not_there_or_shared_is_left_to_the_person(tmp_path, text):
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(UserError, match=r"set shared\.set by hand"):
+        with_param(tmp_path / "params.yaml", "shared.set", "new")

@@ -4,7 +4,7 @@ import pytest
 from scipy.special import expit
 
 from nestling.review.belief import scores, update
-from nestling.review.worth import AnswersPrior, BadPrior, Gains, Passages, Told, WorthParams, features, worth
+from nestling.review.worth import BAD_QUERY, MISSED_POSITIVE, Passages, Told, features, worth
 from nestling.tables.io import empty
 from nestling.tables.queries import Judged
 from nestling.tables.retrieval import VERDICTS
@@ -60,12 +60,6 @@ def test_far_from_the_prior_the_steps_still_end_at_the_minimum():
 # --- worth
 
 
-PARAMS = WorthParams(
-    gains=Gains(false_negative=1.0, missed_positive=0.2, bad_query=0.25),
-    answers=AnswersPrior(base=-3.0, standing=0.7, score=0.7, kinship=0.7),
-    bad=BadPrior(base=-3.0, rank=0.7, faintness=0.3, doubt=2.0),
-    spread=1.0,
-)
 ANGLES = {"own": 0.0, "twin": 0.1, "near": 0.8, "far": 1.5}  # of passages on a circle
 PASSAGES = Passages(pl.Series(list(ANGLES)), np.array([[np.cos(one), np.sin(one)] for one in ANGLES.values()]))
 NOBODY = empty(Judged)
@@ -108,7 +102,7 @@ def seen(hits, judged=NOBODY, ranks=None, scale=1.0, shift=0.0):
 
 
 def by_name(known, said=None):
-    found = worth(known, said or told(), PARAMS)
+    found = worth(known, said or told())
     return {row["record_id"]: row for row in found.iter_rows(named=True)}
 
 
@@ -134,13 +128,15 @@ def test_a_false_negative_is_worth_more_than_a_positive_that_a_margin_kept_out()
 
 def test_the_worth_is_each_chance_times_what_it_gains():
     row = by_name(seen({"a": {"near": (0.5, True), "far": (0.2, False)}}))["a"]
-    assert row["worth"] == pytest.approx(row["false"] + 0.2 * (row["expected"] - row["false"]) + 0.25 * row["bad"])
+    assert row["worth"] == pytest.approx(
+        row["false"] + MISSED_POSITIVE * (row["expected"] - row["false"]) + BAD_QUERY * row["bad"]
+    )
 
 
 def test_an_encoder_whose_cosines_lie_elsewhere_makes_the_same_of_the_same_ranking():
     hits = {"a": {"near": (0.8, True), "far": (0.1, True)}, "b": {"twin": (0.4, False), "far": (0.2, True)}}
-    narrow = worth(seen(hits, scale=0.1, shift=0.85), told(), PARAMS)
-    assert narrow["worth"].to_list() == pytest.approx(worth(seen(hits), told(), PARAMS)["worth"].to_list())
+    narrow = worth(seen(hits, scale=0.1, shift=0.85), told())
+    assert narrow["worth"].to_list() == pytest.approx(worth(seen(hits), told())["worth"].to_list())
 
 
 def test_what_was_said_is_worth_nothing_more():
@@ -182,5 +178,5 @@ def test_an_own_passage_that_does_not_answer_teaches_that_queries_are_bad():
 
 def test_a_query_without_candidates_is_worth_the_chance_that_it_is_bad():
     row = by_name(seen({"a": {}, "b": {"far": (0.2, True)}}))["a"]
-    assert (row["expected"], row["worth"]) == (0.0, 0.25 * row["bad"])
+    assert (row["expected"], row["worth"]) == (0.0, BAD_QUERY * row["bad"])
     assert row["worth"] > 0

@@ -260,7 +260,9 @@ def test_the_head_is_what_the_hub_reads(project):
     assert head["language"] == ["it"]
     assert head["license"] == "other"
     assert head["library_name"] == "sentence-transformers"
-    assert head["model-index"][0]["results"][0]["metrics"][0]["value"] == 0.5
+    measured = head["model-index"][0]["results"]
+    assert measured[0]["metrics"][0]["value"] == 0.5
+    assert [found["dataset"]["name"] for found in measured] == ["gold"]
 
 
 def test_the_card_says_what_the_numbers_do_not_allow(project):

@@ -150,14 +150,7 @@ SETTINGS = {
         "clusters": 3,
         "judged_origins": ["recorded", "llm"],
         "origins": {"recorded": 2.0},
-        "repeat": 0.9,
         "pairs": 2,
-        "worth": {
-            "gains": {"false_negative": 1.0, "missed_positive": 0.2, "bad_query": 0.2},
-            "answers": {"base": -3.0, "standing": 1.0, "score": 1.0, "kinship": 0.0},
-            "bad": {"base": -3.0, "rank": 1.0, "faintness": 0.0, "doubt": 2.0},
-            "spread": 1.0,
-        },
     },
 }
 

@@ -30,6 +30,7 @@ WORDS = [
 TEXTS = [" ".join(draw.sample(WORDS, 8)) for _ in range(60)]
 RANKING = {"kind": "nested_mnrl", "scale": 20.0, "distil": 0.5}
 COSENT = {"kind": "cosent", "scale": 20.0}
+GIST = {"kind": "gist", "temperature": 0.05, "guide": "current"}
 RETRIEVAL = {"data": "retrieval", "negatives": 1, "weight": 1.0, "loss": RANKING}
 STS = {"data": "sts", "negatives": 0, "weight": 0.1, "loss": COSENT}
 PHASE = {
@@ -154,7 +155,15 @@ def test_phases_follow_each_other_and_each_has_its_curves(project):
     assert {path.name for path in Path("reports/training").iterdir()} == {"phase-1"}
 
 
-@pytest.mark.parametrize("loss", [RANKING, {"kind": "gist", "temperature": 0.05, "guide": "current"}])
+def test_a_guide_is_a_transformer_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    furnish(tmp_path)
+    write_params(tmp_path, phases=[PHASE | {"tasks": [RETRIEVAL | {"loss": GIST}]}])
+    with pytest.raises(UserError, match="gist wants a transformer"):
+        check(TrainParams.load(), tiny_bert())
+
+
+@pytest.mark.parametrize("loss", [RANKING, GIST])
 def test_a_transformer_is_trained_as_well(loss, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     furnish(tmp_path, base=tiny_bert())
@@ -227,6 +236,7 @@ def test_a_task_without_rows_is_left_out_and_said(tmp_path, monkeypatch, capfd):
         ({"phases": [PHASE | {"tasks": [RETRIEVAL | {"loss": COSENT}]}]}, "cosent does not train retrieval data"),
         ({"phases": [PHASE | {"tasks": [STS | {"loss": RANKING}]}]}, "nested_mnrl does not train sts data"),
         ({"phases": [PHASE | {"tasks": [RETRIEVAL | {"loss": {"kind": "mrnl"}}]}]}, "mrnl"),
+        ({"phases": [PHASE | {"tasks": [RETRIEVAL | {"loss": GIST}]}]}, "gist wants a transformer, as encoder and as"),
         ({"phases": [PHASE | {"learning_rate": "2e-5"}]}, r"write 2\.0e-5"),
     ],
 )
