@@ -51,7 +51,7 @@ class FromLlm(Strict):
 
 
 SourceParams = Annotated[Recorded | Extractive | FromLlm, Field(discriminator="kind")]
-SCHEMA = {"text": pl.String, "origin": pl.String, "kind": pl.String, "passage_id": pl.String}
+SCHEMA: dict[str, Any] = {"text": pl.String, "origin": pl.String, "kind": pl.String, "passage_id": pl.String}
 NAMED = SCHEMA | {"document_id": pl.String, "held": pl.Enum(SPLITS)}  # null where the query was made from a passage
 
 
