@@ -25,6 +25,9 @@ SECTIONS = (
     "evaluate",
     "report",
 )
+# YAMLError tells of syntax alone; a value of an explicit type, an impossible date or `!!int ""`, raises what its
+# constructor does
+_YAML_ERRORS = (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 SHARED = ("set", "seed", "languages", "current", "people", "encode")  # every key of the section `shared`
 
 
@@ -84,11 +87,9 @@ def read_params(path: Path) -> dict[str, Any]:
         UserError: there is no such file, or it is not YAML.
     """
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = read_yaml(path)
     except FileNotFoundError:
         raise UserError(f"{path} is missing: run from the root of the project") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(tree, dict):
         raise UserError(f"{path} is not a mapping of sections")
     return tree
@@ -117,6 +118,36 @@ def with_param(path: Path, name: str, value: str) -> str:
     start, end = node.start_mark.index, node.end_mark.index
     shown = value if yaml.safe_load(value) == value else json.dumps(value)  # `no` and `123` need quotes
     return f"{text[:start]}{'' if text[start - 1].isspace() else ' '}{shown}{text[end:]}"
+
+
+def read_yaml(path: Path) -> Any:
+    """Return what a YAML file that a person wrote holds.
+
+    Raises:
+        UserError: it is not valid YAML in UTF-8.
+    """
+    try:
+        return parse_yaml(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is not valid YAML: {error}") from None
+
+
+def parse_yaml(text: str, loader: type[yaml.SafeLoader | yaml.BaseLoader] = yaml.SafeLoader) -> Any:
+    """Return what a YAML text holds.
+
+    Args:
+        text: one YAML document.
+        loader: yaml.BaseLoader leaves every scalar a text.
+
+    Raises:
+        ValueError: it is not valid YAML, has a value that its type does not allow (2024-02-30), or is nested too deep.
+    """
+    try:
+        return yaml.load(text, loader)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    except _YAML_ERRORS as error:
+        raise ValueError(" ".join(str(error).split())) from None
 
 
 def at(tree: Any, path: str, otherwise: Any = "") -> Any:

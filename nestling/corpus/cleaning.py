@@ -98,8 +98,12 @@ def _join_lines(text: str) -> str:
     The hyphen itself stays where the text has the word with it elsewhere and never without, before a capital letter
     (Emilia-Romagna), and where it stands for what follows ("pre-" and "post-").
     """
-    if not _LINE_END_HYPHEN.search(text):
-        return text
+    while _LINE_END_HYPHEN.search(text):  # again for a word of three parts, of which the second is taken by then
+        text = _join_once(text)
+    return text
+
+
+def _join_once(text: str) -> str:
     lower = text.lower()
 
     def joined(parted: re.Match[str]) -> str:

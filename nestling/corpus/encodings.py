@@ -118,3 +118,19 @@ def decoded(content: bytes) -> tuple[str, str]:
     """
     name = encoding_of(io.BytesIO(content))
     return content.decode(name), name
+
+
+def decoded_as(content: bytes, declared: str) -> str:
+    """Return a text in the encoding of its mark, else in the one that is declared, else in the one that it shows.
+
+    Args:
+        content: of the whole text.
+        declared: a name of an encoding, right, wrong or unknown; may be empty.
+
+    Raises:
+        UnicodeDecodeError: it is in none of them.
+    """
+    try:
+        return content.decode(encoding_by_head(content[:HEAD]) or declared or "ascii")
+    except (LookupError, ValueError):
+        return decoded(content)[0]

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from nestling.corpus.values import identity
 from nestling.errors import UserError
+from nestling.params import read_yaml
 
 FILE = "set.yaml"
 
@@ -47,10 +47,7 @@ def read_settings(folder: Path) -> Settings:
     path = folder / FILE
     if not path.exists():
         return Settings()
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    tree = read_yaml(path)
     if isinstance(tree, dict) and "license" in tree and "licence" not in tree:
         tree["licence"] = tree.pop("license")
     try:

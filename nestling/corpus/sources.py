@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from nestling.corpus.content import UnreadableError
+from nestling.corpus.content import UnreadableError, whole_characters
 from nestling.corpus.delimited import read_delimited
 from nestling.corpus.formats import FILE_FORMATS, kind_of
 from nestling.corpus.ids import content_id
@@ -203,14 +203,11 @@ def _file_document(found: Found, kind: str, max_bytes: int, settings: Settings) 
         return Reject("document", name, "invalid_utf8", f"{error.reason} at byte {error.start}")
     except UnreadableError as error:
         return Reject("file", found.name, "unreadable", str(error))
-    title, text, language, licence = (
-        part.encode("utf-8", "replace").decode("utf-8") for part in content
-    )  # a PDF may hold half characters
-    if is_blank(text) and kind == "md":
-        title, text = "", title
+    title, text, language, licence, missing = map(whole_characters, content)
     if is_blank(text):
-        detail = "no text layer: recognise the text first" if kind == "pdf" else "the file is empty"
-        return Reject("document", name, "missing_text", detail)
+        title, text = "", title  # a title alone is what there is to read
+    if is_blank(text):
+        return Reject("document", name, "missing_text", missing)
     if _is_large(text, max_bytes):
         return Reject("document", name, "too_large", f"a text of more than {max_bytes} bytes", text)
     title = title or PurePosixPath(name).stem

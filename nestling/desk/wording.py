@@ -8,11 +8,10 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-import yaml
 from pydantic import AfterValidator, Field, ValidationError
 
 from nestling.errors import UserError
-from nestling.params import Strict
+from nestling.params import Strict, read_yaml
 
 WORDINGS = Path(__file__).parent / "wordings"
 
@@ -158,10 +157,11 @@ class Wording(Strict):
                 f"review.language is {language!r}, in which annotators have nothing to read (there are: {there}): "
                 f"copy {folder}/en.yaml to <ISO 639-1 code>.yaml in the same folder and translate it"
             )
+        tree = read_yaml(path)
         try:  # through JSON: strict there still takes a mapping for a model
-            given = json.dumps(yaml.safe_load(path.read_text(encoding="utf-8")), default=str)
-        except (yaml.YAMLError, TypeError, ValueError) as error:
-            raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+            given = json.dumps(tree, default=str)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{path} is not valid YAML: {error}") from None
         try:
             return cls.model_validate_json(given)
         except ValidationError as error:

@@ -10,11 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Generic, TypeVar
 
-import yaml
 from pydantic import AfterValidator, Field, ValidationError
 
 from nestling.errors import UserError
-from nestling.params import Strict
+from nestling.params import Strict, read_yaml
 
 PROMPTS = Path(__file__).parent / "prompts"
 KINDS = ("question", "keywords", "description", "claim")
@@ -160,10 +159,7 @@ def load_template(language: str, folder: Path = PROMPTS) -> Template:
             f"there is no prompt template for {language!r} (there are: {there}): "
             f"copy {folder}/en.yaml to <ISO 639-1 code>.yaml in the same folder and translate it"
         )
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    tree = read_yaml(path)
     try:  # through JSON: strict there still takes a list for a tuple and a mapping for a model
         given = json.dumps(tree, default=str)
     except (TypeError, ValueError) as error:

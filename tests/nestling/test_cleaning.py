@@ -97,6 +97,7 @@ def test_scripts_keep_the_signs_that_they_need(text):
     ("text", "cleaned"),
     [
         ("l'amministrazione comu-\nnale", "l'amministrazione comunale"),
+        ("pre-\ncipi-\ntevolissimevol-\nmente", "precipitevolissimevolmente"),
         ("RISCALDA- \n MENTO", "RISCALDAMENTO"),
         ("Emilia-\nRomagna", "Emilia-Romagna"),
         ("la ASL-\nRoma", "la ASL-Roma"),
