@@ -28,8 +28,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from nestling.llm.asking import Llm
 from nestling.llm.backend import ChatRefusal, ChatRequest, ModelParams, SamplingParams
-from nestling.llm.journal import Journal
 from nestling.llm.meter import Meter
+from nestling.llm.response_cache import ResponseCache
 from nestling.llm.vllm import VllmBackend, VllmParams
 from nestling.models import fingerprint
 from nestling.queries.writing import KindParams, WritingParams, write_queries
@@ -75,8 +75,8 @@ class Recorder:
 
 def ours(model: ModelParams, backend: Any, rows: pl.DataFrame, writing: WritingParams = WRITING) -> float:
     """Write queries with an empty response cache; return the seconds."""
-    with tempfile.TemporaryDirectory() as folder, Journal(f"{folder}/journal.jsonl") as journal:
-        llm = Llm(model, lambda: backend, journal, Meter())
+    with tempfile.TemporaryDirectory() as folder, ResponseCache(f"{folder}/responses.sqlite") as cache:
+        llm = Llm(model, lambda: backend, cache, Meter())
         start = time.perf_counter()
         write_queries(llm, rows, writing, seed=1)
         return time.perf_counter() - start

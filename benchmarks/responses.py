@@ -2,7 +2,7 @@
 
     python benchmarks/responses.py [REQUESTS]
 
-Fills a journal in a temporary folder and reads it in a process of its own. Prompts as `generate` sends them: 5,000
+Fills a cache in a temporary folder and reads it in a process of its own. Prompts as `generate` sends them: 5,000
 characters of instructions that all share, a passage of 800; answers of 500.
 """
 
@@ -19,8 +19,8 @@ from pathlib import Path
 
 from nestling.llm.asking import Llm
 from nestling.llm.backend import Backend, ChatRequest, ModelParams, SamplingParams, canonical
-from nestling.llm.journal import Entry, Journal, take_in, write_artifact
 from nestling.llm.meter import Meter
+from nestling.llm.response_cache import Response, ResponseCache
 
 MODEL = ModelParams(name="bench", revision="0" * 40)
 SAMPLING = SamplingParams(temperature=0.7, top_p=0.9, max_tokens=512)
@@ -52,12 +52,12 @@ def requests(number: int) -> Iterator[ChatRequest]:
 
 
 def fill(path: Path, number: int) -> None:
-    """Write a journal with an answer to every request."""
+    """Write a cache with a response to every request."""
     chance = random.Random(1)
     asked = requests(number)
-    with Journal(path) as journal:
+    with ResponseCache(path) as cache:
         while batch := list(islice(asked, 1000)):
-            journal.add((one.digest(MODEL), Entry(words(chance, ANSWER), "stop", 1900, 150)) for one in batch)
+            cache.add(Response(one.digest(MODEL), words(chance, ANSWER), "stop", 1900, 150) for one in batch)
 
 
 def no_backend() -> Backend:
@@ -72,14 +72,14 @@ def read(folder: Path, number: int) -> None:
     def lap() -> None:
         marks.append(time.perf_counter())
 
-    with Journal(folder / "journal.jsonl") as journal:
+    with ResponseCache(folder / "responses.sqlite") as cache:
         lap()
-        with Llm(MODEL, no_backend, journal, Meter()) as llm:
+        with Llm(MODEL, no_backend, cache, Meter()) as llm:
             given = sum(1 for _ in llm.ask(requests(number), "queries"))
         lap()
-        write_artifact(journal, llm.used, folder / "responses.jsonl")
+        cache.save(llm.used, folder / "responses.jsonl")
         lap()
-        take_in(folder / "responses.jsonl", journal)
+        cache.load(folder / "responses.jsonl")
         lap()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)
     opened, asked, written, taken = (after - before for before, after in pairwise(marks))
@@ -91,7 +91,7 @@ def read(folder: Path, number: int) -> None:
     digesting = time.perf_counter() - start - making
     assert given == made == different == number
     print(
-        f"{number} cached requests: {sum((opened, asked, written, taken)):.2f} s (journal opened {opened:.2f}, "
+        f"{number} cached requests: {sum((opened, asked, written, taken)):.2f} s (cache opened {opened:.2f}, "
         f"asked {asked:.2f}, of which requests made {making:.2f} and digests {digesting:.2f}, artifact written "
         f"{written:.2f}, taken in {taken:.2f}), peak {peak:.0f} MB"
     )
@@ -106,7 +106,7 @@ def main() -> None:
         read(options.read, options.requests)
         return
     with tempfile.TemporaryDirectory() as temporary:
-        fill(Path(temporary) / "journal.jsonl", options.requests)
+        fill(Path(temporary) / "responses.sqlite", options.requests)
         again = [sys.executable, __file__, str(options.requests), "--read", temporary]
         subprocess.run(again, check=True)
 

@@ -1,7 +1,7 @@
 """Give every passage its queries: recorded ones, ones cut out of the text, ones written by an LLM.
 
 Reads   data/prepared/passages.parquet (Passage), data/prepared/places.parquet (Place),
-        data/prepared/recorded.parquet (SplitQuery), data/responses.jsonl and data/journal (answers of LLMs)
+        data/prepared/recorded.parquet (SplitQuery), data/responses.jsonl and data/response_cache (answers of LLMs)
 Writes  data/generated/queries.parquet (Query), data/generated/answerable.parquet (Answerable),
         data/generated/judged.parquet (Judged), data/generated/rejected.parquet (Rejected),
         data/responses.jsonl (the answers that these tables rest on), reports/generate.json
@@ -20,7 +20,7 @@ from nestling.corpus.ids import content_id
 from nestling.corpus.passages import body_of
 from nestling.corpus.segmentation import word_count
 from nestling.errors import UserError
-from nestling.llm.journal import Journal, take_in, write_artifact
+from nestling.llm.response_cache import ResponseCache
 from nestling.params import StageParams, Strict
 from nestling.queries.extractive import ExtractiveParams, Extractor, Source
 from nestling.queries.synthetic import LlmParams, Synthetic, check_answered, synthesise
@@ -29,7 +29,8 @@ from nestling.tables.io import empty, read_table, write_json, write_table
 from nestling.tables.queries import Answerable, Judged, Query
 from nestling.tables.sieve import reasons, rejected, sieve
 
-OUT, RESPONSES, JOURNAL = Path("data/generated"), Path("data/responses.jsonl"), Path("data/journal/answers.jsonl")
+OUT, RESPONSES = Path("data/generated"), Path("data/responses.jsonl")
+CACHE = Path("data/response_cache/responses.sqlite")
 
 
 class Recorded(Strict):
@@ -95,13 +96,13 @@ def from_text(passages: pl.DataFrame, params: Extractive, seed: int) -> pl.DataF
 
 
 def generate(
-    passages: pl.DataFrame, places: pl.DataFrame, recorded: pl.DataFrame, params: GenerateParams, journal: Journal
+    passages: pl.DataFrame, places: pl.DataFrame, recorded: pl.DataFrame, params: GenerateParams, cache: ResponseCache
 ) -> Generated:
     """Return one row a query and passage that may answer it, of all sources, in their order."""
     rows, synthetic = [], None
     for source in params.sources:
         if isinstance(source, FromLlm):
-            synthetic = synthesise(passages, params.llm, params.seed, journal)
+            synthetic = synthesise(passages, params.llm, params.seed, cache)
             made = synthetic.rows.select("text", origin=pl.lit("llm"), kind="kind", passage_id="passage_id")
         elif isinstance(source, Extractive):
             made = from_text(passages, source, params.seed)
@@ -195,10 +196,10 @@ def main() -> None:
     passages = read_table("data/prepared/passages.parquet", Passage)
     recorded = read_table("data/prepared/recorded.parquet", SplitQuery)
     places = read_table("data/prepared/places.parquet", Place)
-    with Journal(JOURNAL) as journal:
-        take_in(RESPONSES, journal)
-        made = generate(passages, places, recorded, params, journal)
-        write_artifact(journal, made.synthetic.used if made.synthetic else (), RESPONSES)
+    with ResponseCache(CACHE) as cache:
+        cache.load(RESPONSES)
+        made = generate(passages, places, recorded, params, cache)
+        cache.save(made.synthetic.used if made.synthetic else (), RESPONSES)
     rows, out = tidy(made.rows, passages, params)
     queries = rows.unique("query_id", keep="first", maintain_order=True)
     by_llm = made.synthetic.left_out if made.synthetic else empty(Rejected)

@@ -4,9 +4,11 @@ import hashlib
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,6 +145,16 @@ class Project:
         for path in without:
             remove(folder / path)
         return Project(folder)
+
+
+def cached(project: Project) -> list[str]:
+    """Return the keys of the responses that the project's cache holds; read-only, so that a stage is left alone."""
+    path = project.root / "data/response_cache/responses.sqlite"
+    if not path.exists():
+        return []
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=60)) as database:
+        there = database.execute("SELECT name FROM sqlite_master").fetchall()
+        return [key for (key,) in database.execute("SELECT key FROM responses")] if there else []
 
 
 def remove(path: Path) -> None:

@@ -138,7 +138,7 @@ REFUSED = [
     (template_that_lacks_a_field, "it.yaml: wanted.claim is missing"),
     (template_that_shows_no_passage, "it.yaml: ask lacks the placeholder {passage}"),
     (template_in_another_encoding, "it.yaml is not valid YAML"),
-    (responses_in_conflict, "data/responses.jsonl holds a line that is not an answer (line 1)"),
+    (responses_in_conflict, "data/responses.jsonl holds a line that is not a response (line 1)"),
 ]
 
 
@@ -153,10 +153,10 @@ def test_a_mistake_costs_one_sentence_and_no_output(project, spoil, sentence):
 
 
 def test_a_full_disk_among_the_answers_costs_one_sentence_and_the_next_run_asks_for_the_rest(project, answered):
-    for path in (*OUTS, "data/journal"):
+    for path in (*OUTS, "data/response_cache"):
         remove(project.root / path)
-    limited = project.run("bash", "-c", "ulimit -f 8 && exec python -m stages.generate", check=False)
-    assert "size limit" in refused(limited)
+    limited = project.run("bash", "-c", "ulimit -f 96 && exec python -m stages.generate", check=False)
+    assert "the response cache cannot be used" in refused(limited)
     assert project.digests(OUTS) == {}
     project.stage("generate")
     run = json.loads((project.root / "reports/generate.json").read_text(encoding="utf-8"))["llm"]["run"]

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from tests.liar import Liar
-from tests.project import Project, clone, remove
+from tests.project import Project, cached, clone, remove
 
 IN_FLIGHT = 8
 ECHO = {"kind": "echo"}
@@ -158,18 +158,17 @@ def test_another_source_leaves_no_answers_and_the_llm_again_asks_nothing(project
 
 def test_a_repro_that_was_killed_among_the_answers_goes_on(prepared, answered, tmp_path):
     project = prepared.copy(tmp_path / "project")
-    journal = project.root / "data/journal/answers.jsonl"
     with Liar(delay=0.05) as liar:
         project.change({"generate.llm.backend": server(liar.url)})
         process = subprocess.Popen(
             ["dvc", "repro", "generate"], cwd=project.root, env=project.environment, start_new_session=True
         )
-        while process.poll() is None and not (journal.exists() and journal.read_bytes().count(b"\n") >= 50):
+        while process.poll() is None and len(cached(project)) < 50:
             time.sleep(0.005)
         os.killpg(process.pid, signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
         time.sleep(0.5)  # the server says the last of what it was asked
-        kept, said = journal.read_bytes().count(b"\n"), len(liar.digests)
+        kept, said = len(cached(project)), len(liar.digests)
         assert project.repro("generate") == ["generate"]
     assert len(liar.digests) - said == run(project)["asked"] == answers(answered) - kept
     assert said - kept <= IN_FLIGHT
@@ -208,11 +207,11 @@ def test_a_colleague_asks_nothing_with_the_server_gone(project, tmp_path):
     project.run("git", "clone", "--quiet", str(project.root), str(tmp_path / "clone"))
     clone = Project(tmp_path / "clone")
     clone.run("dvc", "pull", "prepare", "generate")
-    assert not (clone.root / "data/journal").exists()
+    assert not (clone.root / "data/response_cache").exists()
     assert clone.repro("--force", "--single-item", "generate") == ["generate"]
     assert (run(clone)["asked"], run(clone)["cache_hits"]) == (0, answers(project))
     assert clone.digests(OUTS) == project.digests(OUTS)
-    remove(clone.root / "data/journal")
+    remove(clone.root / "data/response_cache")
     comment(clone)
     assert clone.repro("generate") == ["generate"]
     assert run(clone)["asked"] == 0

@@ -26,7 +26,7 @@ PLUMBING = {  # cannot change what a table holds
 }
 OPTIONAL = {"vllm": "nestling/llm/", "ray": "nestling/llm/"}  # library -> where it may be
 ONLY_WITH_AN_LLM = {"nestling/queries/prompts"}  # the tiny project's queries are recorded and cut out
-KEPT = (".cache/", "data/journal/")  # beside the outputs, and never read in place of a dependency: caches
+KEPT = (".cache/", "data/response_cache/")  # beside the outputs, and never read in place of a dependency: caches
 SOURCES = ("data/raw/", "nestling/queries/prompts", "data/annotations", "models/promoted")  # what no stage makes
 PIPELINE = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8"))
 STAGES = PIPELINE["stages"]

@@ -13,9 +13,9 @@ from nestling.errors import UserError
 from nestling.llm.asking import Llm
 from nestling.llm.backend import ChatRequest, ModelParams
 from nestling.llm.forms import Replies
-from nestling.llm.journal import Journal
 from nestling.llm.meter import Meter
 from nestling.llm.registry import BackendParams, answering, limits, open_backend
+from nestling.llm.response_cache import ResponseCache
 from nestling.params import Strict
 from nestling.queries.gates import GateParams, gate
 from nestling.queries.judging import (
@@ -84,14 +84,14 @@ class _Verdict:
     report: dict[str, Any]
 
 
-def synthesise(passages: pl.DataFrame, params: LlmParams, seed: int, journal: Journal) -> Synthetic:
+def synthesise(passages: pl.DataFrame, params: LlmParams, seed: int, cache: ResponseCache) -> Synthetic:
     """Have an LLM write and, where wanted, judge the queries of all passages.
 
     Args:
         passages: passage_id, text, language.
         params: of the LLM, the gates and the judge.
         seed: of the draws.
-        journal: the response cache.
+        cache: of responses.
 
     Raises:
         UserError: a language has no template, a model cannot be had, or it ended; answers so far are kept.
@@ -99,13 +99,13 @@ def synthesise(passages: pl.DataFrame, params: LlmParams, seed: int, journal: Jo
     meter = Meter()
     verdict = None
     to_write, to_grade = _shortest(params, passages["language"].unique().to_list())
-    with _llm(params.model, params.backend, journal, meter, to_write) as writer:
+    with _llm(params.model, params.backend, cache, meter, to_write) as writer:
         replies = write_queries(writer, passages, params.writing, seed)
         passed, stopped = _gate(replies, passages, params)
         if isinstance(params.judge, WriterJudge):
             verdict = _judge(writer, passed, passages, params.judge, seed)
     if isinstance(params.judge, OtherJudge):  # loaded now that the writer has left the memory
-        with _llm(params.judge.model, params.judge.backend, journal, meter, to_grade) as other:
+        with _llm(params.judge.model, params.judge.backend, cache, meter, to_grade) as other:
             verdict = _judge(other, passed, passages, params.judge, seed)
     kept, below = (verdict.kept, verdict.below) if verdict else (passed, empty(Rejected))
     left_out = pl.concat([_failed(replies), stopped, below])
@@ -144,10 +144,10 @@ def _shortest(params: LlmParams, languages: Sequence[str]) -> tuple[list[ChatReq
 
 
 def _llm(
-    model: ModelParams, backend: BackendParams, journal: Journal, meter: Meter, shortest: Sequence[ChatRequest]
+    model: ModelParams, backend: BackendParams, cache: ResponseCache, meter: Meter, shortest: Sequence[ChatRequest]
 ) -> Llm:
     return Llm(
-        answering(model, backend), lambda: open_backend(model, backend, shortest), journal, meter, limits(backend)
+        answering(model, backend), lambda: open_backend(model, backend, shortest), cache, meter, limits(backend)
     )
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from nestling.llm.asking import Llm
 from nestling.llm.backend import ChatAnswer, ChatRefusal, ChatRequest, ModelParams, Outcome, SamplingParams
 from nestling.llm.forms import Form, Replies, ask_in_form, closed_object, read_object, request_seed
-from nestling.llm.journal import Journal
 from nestling.llm.meter import Meter
+from nestling.llm.response_cache import ResponseCache
 
 MODEL = ModelParams(name="scripted", revision="a" * 40)
 SAMPLING = SamplingParams(temperature=0.0, top_p=1.0, max_tokens=8)
@@ -48,14 +48,14 @@ def number(_: str, text: str) -> int | None:
     return found if isinstance(found, int) else None
 
 
-def ask(journal: Path, model: Scripted | None, *names: str, attempts: int = 3) -> Replies[int]:
+def ask(cache: Path, model: Scripted | None, *names: str, attempts: int = 3) -> Replies[int]:
     """Ask for a number about every name; without a model, everything must be kept already."""
 
     def load() -> Scripted:
         assert model, "a model was loaded"
         return model
 
-    with Journal(journal) as kept, Llm(MODEL, load, kept, Meter()) as llm:
+    with ResponseCache(cache) as kept, Llm(MODEL, load, kept, Meter()) as llm:
         replies = ask_in_form(llm, names, Form("numbers", request, number, attempts))
     refused = sum(failed.reason == "passage_too_long" for failed in replies.failed.values())
     assert len(llm.used) == replies.answers + refused == llm.meter.asked + llm.meter.refused + llm.meter.hits

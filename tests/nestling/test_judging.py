@@ -14,8 +14,8 @@ from polars.testing import assert_frame_equal
 from nestling.llm.asking import Llm
 from nestling.llm.backend import ChatAnswer, ChatRequest, ModelParams, SamplingParams
 from nestling.llm.forms import Replies
-from nestling.llm.journal import Journal
 from nestling.llm.meter import Meter
+from nestling.llm.response_cache import ResponseCache
 from nestling.queries.judging import SCHEMA, JudgeParams, grade_queries, read_grades, score
 from nestling.queries.templates import CRITERIA, Grades, Message, load_template
 
@@ -68,7 +68,7 @@ def grade(
 ) -> tuple[pl.DataFrame, Replies[dict[str, int]], list[ChatRequest]]:
     """Return the graded rows, the replies and what the model was asked."""
     model = Scripted(as_named)
-    with Journal(folder / "j") as kept, Llm(MODEL, lambda: model, kept, Meter()) as llm:
+    with ResponseCache(folder / "j") as kept, Llm(MODEL, lambda: model, kept, Meter()) as llm:
         return *grade_queries(llm, asked, passages, PARAMS, 1), model.asked
 
 

@@ -12,9 +12,9 @@ import pytest
 from nestling.errors import UserError
 from nestling.llm.asking import Llm
 from nestling.llm.backend import ChatAnswer, ChatRequest
-from nestling.llm.journal import Journal
 from nestling.llm.meter import Meter
 from nestling.llm.registry import answering
+from nestling.llm.response_cache import ResponseCache
 from nestling.llm.server_params import KEY
 from nestling.queries.self_test import FEWEST, TESTED, check_judge, drawn, measured
 from nestling.queries.synthetic import LlmParams, synthesise
@@ -207,10 +207,10 @@ def asking(text: str) -> str:
 
 def run(folder: Path, params: LlmParams, passages: pl.DataFrame | None = None) -> dict[str, object]:
     passages = texts() if passages is None else passages
-    with Journal(folder / "journal") as journal:
-        writer = Llm(answering(params.model, params.backend), lambda: Scripted(asking), journal, Meter())
+    with ResponseCache(folder / "cache") as cache:
+        writer = Llm(answering(params.model, params.backend), lambda: Scripted(asking), cache, Meter())
         write_queries(writer, passages, params.writing, 7)
-        made = synthesise(passages, params, 7, journal)
+        made = synthesise(passages, params, 7, cache)
     return made.report | {"kept": made.rows.height, "used": len(made.used)}
 
 
@@ -256,7 +256,7 @@ def test_with_few_queries_a_judge_is_not_tested(tmp_path: Path, capsys: pytest.C
 
 def test_the_echo_grades_what_it_wrote_above_what_it_did_not(tmp_path: Path) -> None:
     params = settings(model={"name": "echo", "revision": "1"}, backend={"kind": "echo"})
-    with Journal(tmp_path / "journal") as journal:
-        told = synthesise(texts(), params, 7, journal).report["judge"]["self_test"]
+    with ResponseCache(tmp_path / "cache") as cache:
+        told = synthesise(texts(), params, 7, cache).report["judge"]["self_test"]
     assert told["queries"] >= FEWEST
     assert told["auc_low"] > 0.5

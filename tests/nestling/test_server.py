@@ -17,8 +17,8 @@ from pydantic import ValidationError
 from nestling.errors import UserError
 from nestling.llm.asking import Llm
 from nestling.llm.backend import ChatAnswer, ChatRefusal, ChatRequest, ModelParams, Outcome, SamplingParams
-from nestling.llm.journal import Journal
 from nestling.llm.meter import Meter
+from nestling.llm.response_cache import ResponseCache
 from nestling.llm.server import ServerBackend
 from nestling.llm.server_params import KEY, ServerParams
 from tests.liar import TOO_LONG, Liar
@@ -500,9 +500,9 @@ def test_after_a_failure_only_what_is_missing_is_asked(tmp_path):
     asked = [*texts(12), ask("testo 3", seed=2)]
     said = {}
     for lies, ends in (({"testo 8": ["status 401"]}, "HTTP 401"), ({"testo 10": repeat("cut")}, "1 of"), ({}, "")):
-        with Liar(lies, log=tmp_path / "log") as liar, Journal(tmp_path / "journal") as journal:
+        with Liar(lies, log=tmp_path / "log") as liar, ResponseCache(tmp_path / "cache") as cache:
             params = settings(liar.url, in_flight=2)
-            with Llm(MODEL, lambda params=params: ServerBackend(MODEL, params), journal, Meter()) as llm:
+            with Llm(MODEL, lambda params=params: ServerBackend(MODEL, params), cache, Meter()) as llm:
                 found, error = collect(llm.ask(asked, "queries"))
         assert ends in error
         assert all(replace(found[key], cached_tokens=0) == replace(said[key], cached_tokens=0) for key in said)

@@ -14,9 +14,9 @@ from polars.testing import assert_frame_equal
 from nestling.corpus.cleaning import one_line
 from nestling.llm.asking import Llm
 from nestling.llm.backend import ChatAnswer, ChatRequest
-from nestling.llm.journal import Journal, write_artifact
 from nestling.llm.meter import Meter
 from nestling.llm.registry import answering
+from nestling.llm.response_cache import ResponseCache
 from nestling.llm.server_params import KEY
 from nestling.queries.judging import grade_queries
 from nestling.queries.synthetic import LlmParams, Synthetic, synthesise
@@ -89,17 +89,17 @@ class Scripted:
         """Free nothing."""
 
 
-def taught(journal: Journal, params: LlmParams, say: Callable[[str], str]) -> Llm:
+def taught(cache: ResponseCache, params: LlmParams, say: Callable[[str], str]) -> Llm:
     """Return a model that answers as told, and whose answers are then kept."""
-    return Llm(answering(params.model, params.backend), lambda: Scripted(say), journal, Meter())
+    return Llm(answering(params.model, params.backend), lambda: Scripted(say), cache, Meter())
 
 
 def run(folder: Path, passages: pl.DataFrame, params: LlmParams, say: Callable[[str], str] | None = None) -> Synthetic:
     """Synthesise, with the echo or with what a model said that is told what to say."""
-    with Journal(folder / "journal") as journal:
+    with ResponseCache(folder / "cache") as cache:
         if say:
-            write_queries(taught(journal, params, say), passages, params.writing, SEED)
-        made = synthesise(passages, params, SEED, journal)
+            write_queries(taught(cache, params, say), passages, params.writing, SEED)
+        made = synthesise(passages, params, SEED, cache)
     check(made.judged, Judged, "test")
     check(made.left_out, Rejected, "test")
     return made
@@ -115,8 +115,8 @@ def queries_out(made: Synthetic) -> pl.DataFrame:
 
 def written(folder: Path, params: LlmParams) -> list[tuple[str, str]]:
     """Return the (beginning, passage) of every query that stands in an answer in form."""
-    with Journal(folder / "journal") as journal:
-        replies = write_queries(taught(journal, params, saying()), sample(), params.writing, SEED)
+    with ResponseCache(folder / "cache") as cache:
+        replies = write_queries(taught(cache, params, saying()), sample(), params.writing, SEED)
     return sorted((one_line(text)[:EXCERPT], name) for name, good in replies.good.items() for _, text in good)
 
 
@@ -217,9 +217,9 @@ def test_grades_of_another_model_have_its_identity_and_answers_of_their_own(tmp_
 def test_a_query_without_grades_goes_and_is_not_among_the_judged(tmp_path: Path) -> None:
     params = settings(WRITER, writing=ONE)
     first = run(tmp_path, texts(MILL, OVEN), settings(writing=ONE))
-    with Journal(tmp_path / "journal") as journal:
+    with ResponseCache(tmp_path / "cache") as cache:
         judge = taught(
-            journal, params, lambda text: "Boh." if "forno" in text else json.dumps(dict.fromkeys(CRITERIA, 4))
+            cache, params, lambda text: "Boh." if "forno" in text else json.dumps(dict.fromkeys(CRITERIA, 4))
         )
         grade_queries(judge, first.rows, texts(MILL, OVEN), params.judge, SEED)  # type: ignore[arg-type]
     made = run(tmp_path, texts(MILL, OVEN), params)
@@ -237,13 +237,13 @@ def test_the_answers_that_the_tables_rest_on_are_those_of_the_artifact_and_give_
     tmp_path: Path, judge: dict[str, Any] | None
 ) -> None:
     made = run(tmp_path, sample(), settings(judge))
-    with Journal(tmp_path / "journal") as journal:
-        write_artifact(journal, made.used, tmp_path / "artifact")
+    with ResponseCache(tmp_path / "cache") as cache:
+        cache.save(made.used, tmp_path / "artifact")
     lines = (tmp_path / "artifact").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["key"] for line in lines] == sorted(made.used)
     assert len(made.used) == made.report["run"]["asked"]
-    (tmp_path / "again").mkdir()
-    (tmp_path / "artifact").rename(tmp_path / "again/journal")
+    with ResponseCache(tmp_path / "again/cache") as cache:
+        cache.load(tmp_path / "artifact")
     again = run(tmp_path / "again", sample(), settings(judge))
     assert (again.report["run"]["asked"], again.used) == (0, made.used)
 
@@ -366,8 +366,8 @@ def test_nothing_that_a_passage_says_is_run_or_becomes_a_file(tmp_path: Path, mo
     names = [f"../../{text[:40]}" for text in HOSTILE.values()]
     run(Path(), texts(*HOSTILE.values()).with_columns(passage_id=pl.Series(names)), settings(WRITER))
     files = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()]
-    assert "in/here/journal" in files
-    assert all(file.startswith("in/here/journal") for file in files)
+    assert "in/here/cache" in files
+    assert all(file.startswith("in/here/cache") for file in files)
 
 
 @pytest.mark.parametrize("token", [*TOKENS, "</testo>", "<testo>", "<｜User｜>", "< /s>", "[ INST]"])

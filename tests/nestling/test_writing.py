@@ -1,7 +1,9 @@
 """What is asked of the model for each passage, and how its answer is read."""
 
 import json
+import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,8 @@ from nestling.llm.asking import Llm
 from nestling.llm.backend import ChatAnswer, ChatRequest, ModelParams
 from nestling.llm.echo import EchoBackend
 from nestling.llm.forms import Replies
-from nestling.llm.journal import Journal
 from nestling.llm.meter import Meter
+from nestling.llm.response_cache import ResponseCache
 from nestling.queries.templates import load_template
 from nestling.queries.writing import WritingParams, answer_schema, read_queries, wanted, write_queries
 
@@ -56,17 +58,17 @@ def numbered(*numbers: int) -> pl.DataFrame:
 
 
 def write(
-    journal: Path, about: pl.DataFrame, asked: WritingParams, seed: int = 1
+    cache: Path, about: pl.DataFrame, asked: WritingParams, seed: int = 1
 ) -> tuple[list[ChatRequest], Replies[list[tuple[str, str]]]]:
     """Return what the model was asked, and what came of it."""
     model = Recording()
-    with Journal(journal) as kept, Llm(MODEL, lambda: model, kept, Meter()) as llm:
+    with ResponseCache(cache) as kept, Llm(MODEL, lambda: model, kept, Meter()) as llm:
         replies = write_queries(llm, about, asked, seed)
     return model.asked, replies
 
 
-def digests(journal: Path, about: pl.DataFrame, asked: WritingParams) -> set[str]:
-    return {request.key for request in write(journal, about, asked)[0]}
+def digests(cache: Path, about: pl.DataFrame, asked: WritingParams) -> set[str]:
+    return {request.key for request in write(cache, about, asked)[0]}
 
 
 @pytest.mark.parametrize("quota", [0.02, 0.25, 0.5, 1.0, 2.7, 20.0])
@@ -168,7 +170,8 @@ def test_a_language_without_a_template_is_one_sentence_and_nothing_is_asked(tmp_
     both = pl.concat([passages("Die Mühle öffnet um neun.", language="de"), passages(MILL)])
     with pytest.raises(UserError, match=r"^there is no prompt template for 'de' \(there are: ca, en.*translate it$"):
         write(tmp_path / "j", both, params(question=1.0))
-    assert (tmp_path / "j").read_bytes() == b""
+    with closing(sqlite3.connect(tmp_path / "j")) as cache:
+        assert cache.execute("SELECT key FROM responses").fetchall() == []
 
 
 def test_the_passage_is_asked_about_in_the_last_message_and_nowhere_else(tmp_path: Path) -> None:

@@ -15,16 +15,16 @@ from nestling.corpus.ids import content_id
 from nestling.errors import UserError
 from nestling.llm.asking import Llm
 from nestling.llm.backend import ChatAnswer, ChatRequest
-from nestling.llm.journal import Journal
 from nestling.llm.meter import Meter
 from nestling.llm.registry import answering
+from nestling.llm.response_cache import ResponseCache
 from nestling.llm.server_params import KEY
 from nestling.queries.writing import write_queries
 from nestling.tables.corpus import Passage, Place, Rejected, SplitQuery
 from nestling.tables.io import check, empty, read_table, write_table
 from nestling.tables.queries import Answerable, Judged, Query
 from nestling.tables.sieve import rejected
-from stages.generate import JOURNAL, RESPONSES, GenerateParams, from_recorded, generate, main, tidy
+from stages.generate import CACHE, RESPONSES, GenerateParams, from_recorded, generate, main, tidy
 from tests.liar import Liar
 
 A, B, C = (letter * 20 for letter in "abc")
@@ -110,8 +110,8 @@ def made(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the rows that stay and the rows that go."""
     asked, about = params(*sources, **changes), passages() if about is None else about
-    with Journal(JOURNAL) as journal:
-        found = generate(about, places() if held is None else held, recorded(*queries), asked, journal)
+    with ResponseCache(CACHE) as cache:
+        found = generate(about, places() if held is None else held, recorded(*queries), asked, cache)
     rows, out = tidy(found.rows, about, asked)
     check(rejected(out, "query", "query_id", detail="passage_id"), Rejected, "test")
     return rows, out
@@ -211,9 +211,9 @@ class Scripted:
 
 
 def taught(asked: GenerateParams, **queries: list[str]) -> None:
-    """Leave in the journal what a model said of each passage, by a word of its text."""
-    with Journal(JOURNAL) as journal:
-        llm = Llm(answering(asked.llm.model, asked.llm.backend), lambda: Scripted(queries), journal, Meter())
+    """Leave in the cache what a model said of each passage, by a word of its text."""
+    with ResponseCache(CACHE) as cache:
+        llm = Llm(answering(asked.llm.model, asked.llm.backend), lambda: Scripted(queries), cache, Meter())
         write_queries(llm, passages(), asked.llm.writing, asked.seed)
 
 
@@ -306,16 +306,16 @@ def test_a_second_run_asks_nothing_and_writes_the_same_bytes() -> None:
 def test_the_artifact_alone_spares_all_asking_and_without_it_all_is_asked_again() -> None:
     write_inputs()
     first, before = asked_in(stage(FROM_LLM, judge=JUDGE)), contents()
-    rmtree(JOURNAL.parent)
+    rmtree(CACHE.parent)
     assert asked_in(stage(FROM_LLM, judge=JUDGE)) == 0
     assert contents() == before
-    rmtree(JOURNAL.parent)
+    rmtree(CACHE.parent)
     RESPONSES.unlink()
     assert asked_in(stage(FROM_LLM, judge=JUDGE)) == first
     assert contents() == before
 
 
-def test_the_journal_alone_spares_all_asking() -> None:
+def test_the_cache_alone_spares_all_asking() -> None:
     write_inputs()
     stage(FROM_LLM)
     before = contents()
@@ -327,7 +327,7 @@ def test_the_journal_alone_spares_all_asking() -> None:
 def test_answers_outlive_a_run_without_the_llm() -> None:
     write_inputs()
     stage(FROM_LLM)
-    rmtree(JOURNAL.parent)
+    rmtree(CACHE.parent)
     stage(EXTRACTIVE)
     assert RESPONSES.read_bytes() == b""
     assert asked_in(stage(FROM_LLM)) == 0
@@ -346,10 +346,10 @@ def test_answers_outlive_a_run_without_the_llm() -> None:
 def test_a_change_of_what_is_done_with_answers_asks_nothing(change: dict[str, Any]) -> None:
     write_inputs()
     stage(FROM_LLM, judge=JUDGE)
-    answers, left_out = JOURNAL.read_bytes(), Path("data/generated/rejected.parquet").read_bytes()
+    stored, left_out = CACHE.read_bytes(), Path("data/generated/rejected.parquet").read_bytes()
     with suppress(UserError):  # some leave no query
         assert asked_in(stage(FROM_LLM, **({"judge": JUDGE} | change))) == 0
-    assert JOURNAL.read_bytes() == answers
+    assert CACHE.read_bytes() == stored
     assert Path("data/generated/rejected.parquet").read_bytes() != left_out
 
 
