@@ -101,7 +101,7 @@ def check_scales(folder: Path) -> None:
     """
     scales = read_settings(folder).sts_scale
     found = [one.name for part in ("sts", "eval") for one in walk(folder / part, folder)]
-    there = [name for name in found if name.lower().endswith(ENDINGS)]
+    there = [name for name in found if name.lower().endswith(ENDINGS) and (name[:4] == "sts/" or name.count("/") == 1)]
     named = scales if isinstance(scales, dict) else {}
     if strange := [name for name in named if identity(name) not in map(identity, there)]:
         files = ", ".join(there) or "none"

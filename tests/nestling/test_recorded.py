@@ -441,6 +441,7 @@ def test_hidden_names_make_no_suite(tmp_path):
 def test_a_scale_of_a_file_that_is_not_there_is_refused(tmp_path):
     graded(tmp_path, [0, 5], "sts/a.csv")
     graded(tmp_path, [0, 5], "eval/b.csv")
+    suite(tmp_path, HEADER + "q1\td1\t1\n")
     for said in ("sts_scale: [0, 5]", "sts_scale: {sts/a.csv: [0, 5], eval/b.csv: [0, 5]}"):
         put(tmp_path, "set.yaml", said)
         check_scales(tmp_path)
