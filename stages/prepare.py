@@ -20,7 +20,14 @@ from nestling.corpus.cleaning import clean, one_line, words
 from nestling.corpus.copies import drop_duplicates, find_members, find_places
 from nestling.corpus.duplicates import groups
 from nestling.corpus.ids import content_id
-from nestling.corpus.language import Recognised, best_language, code_of, is_certainly_not, recognise
+from nestling.corpus.language import (
+    Recognised,
+    best_language,
+    code_of,
+    is_certainly_not,
+    is_recognised,
+    recognise,
+)
 from nestling.corpus.passages import cut, with_title
 from nestling.corpus.recorded import Suites
 from nestling.corpus.splits import (
@@ -142,6 +149,8 @@ def _tongue(body: str, said: str | None, seen: Recognised, params: PrepareParams
     wanted = seen.share >= params.min_language_share
     taken = f"taken for {seen.other or 'no language'} ({seen.other_share:.2f})"
     if not said:
+        unknown = [code for code in params.languages if not is_recognised(code)]
+        taken += f"; {', '.join(unknown)} must be declared, for no text is recognised in it" if unknown else ""
         return seen.code, wanted, "" if wanted else taken
     stands = (wanted and seen.code == said) or not is_certainly_not(body, said, seen.other)
     return said, stands, "" if stands else f"{taken}, declared {said}"
@@ -246,20 +255,9 @@ def _clean_pairs(pairs: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def clean_recorded(recorded: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the recorded queries cleaned, on one line each, and those of which nothing is left (Rejected)."""
-    kept, blank = sieve(_clean_queries(recorded), {"empty": pl.col("text").str.len_chars() > 0})
-    return kept, rejected(blank, "query", "query_id", detail="document_id")
-
-
-def _clean_queries(queries: pl.DataFrame) -> pl.DataFrame:
+def clean_queries(queries: pl.DataFrame) -> pl.DataFrame:
+    """Return recorded queries, or those of suites, cleaned, on one line each."""
     return queries.with_columns(text=pl.Series([one_line(text) for text in queries["text"]], dtype=pl.String))
-
-
-def suite_queries(suites: Suites) -> pl.DataFrame:
-    """Return the table SuiteQuery, cleaned as recorded queries are, but none is dropped."""
-    cleaned = _clean_queries(suites.queries)["text"]
-    return suites.queries.with_columns(text=pl.when(cleaned != "").then(cleaned).otherwise("text"))
 
 
 def suite_documents(suites: Suites, documents: pl.DataFrame, params: PrepareParams) -> pl.DataFrame:
@@ -269,8 +267,7 @@ def suite_documents(suites: Suites, documents: pl.DataFrame, params: PreparePara
     texts = [own.with_columns(own=pl.lit(True))]
     texts += [documents.with_columns(suite=pl.lit(name), own=pl.lit(False)) for name in borrowing]
     names = ["suite", "own", *documents.columns]
-    whole = pl.concat([frame.select(names) for frame in texts]).filter(pl.col("text").str.len_chars() > 0)
-    parts = cut_documents(whole, params)
+    parts = cut_documents(pl.concat([frame.select(names) for frame in texts]), params)
     return parts.with_columns(part=pl.int_range(pl.len(), dtype=pl.UInt32).over("suite", "document_id"))
 
 
@@ -292,7 +289,7 @@ def write_passages(passages: pl.DataFrame, places: pl.DataFrame) -> None:
 def write_suites(suites: Suites, documents: pl.DataFrame, params: PrepareParams) -> None:
     """Write the evaluation suites."""
     write_table(suite_documents(suites, documents, params), SUITES / "documents.parquet", SuiteDocument)
-    write_table(suite_queries(suites), SUITES / "queries.parquet", SuiteQuery)
+    write_table(clean_queries(suites.queries), SUITES / "queries.parquet", SuiteQuery)
     write_table(suites.qrels, SUITES / "qrels.parquet", SuiteQrel)
     write_table(suite_pairs(suites.pairs), SUITES / "pairs.parquet", SuitePair)
 
@@ -331,19 +328,27 @@ def warn_of_a_large_group(made: Made) -> None:
         say(f"prepare: one group of documents that share text holds {share:.0%} of all: docs/sets.md, Splits")
 
 
+def warn_of_unknown_languages(documents: pl.DataFrame) -> None:
+    """Say it when documents declare what is no language that is known: their texts tell it then."""
+    odd = [said for said in documents["language"] if said and not code_of(said)]
+    if odd:
+        named = ", ".join(repr(said) for said in list(dict.fromkeys(odd))[:3])
+        say(f"prepare: {len(odd)} documents declare a language that is not known ({named}): their texts tell it")
+
+
 def main() -> None:
     params = PrepareParams.load()
     folder = Path("data/raw") / params.set
     ledger, parts = read_ledger(params.ledger), list[pl.DataFrame]()
     with keeping(parts, OUT / "rejected.parquet"):
         brought = read_set(folder, int(params.max_document_mb * 1_000_000), parts)
+        warn_of_unknown_languages(pl.concat([brought.documents, brought.suites.documents.drop("suite")]))
         documents = clean_documents(brought.documents, params.languages)
         made, places = make_passages(documents, ledger, params)
-        asked, unasked = clean_recorded(brought.recorded)
         holders = places.join(made.kept.select("passage_id", "split"), on="passage_id").select("document_id", "split")
-        recorded = split_queries(asked, holders, ledger)
+        recorded = split_queries(clean_queries(brought.recorded), holders, ledger)
         pairs = make_pairs(brought.pairs, ledger, params)
-        left_out = pl.concat([*parts, made.left_out, unasked, pairs.left_out])
+        left_out = pl.concat([*parts, made.left_out, pairs.left_out])
         parts[:] = [left_out]
         check_left(folder, left_out, made.kept)
 

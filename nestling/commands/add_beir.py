@@ -3,6 +3,7 @@
 import gzip
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from nestling.cli import say
@@ -10,10 +11,10 @@ from nestling.commands.landing import Target, landing
 from nestling.corpus.beir import Query, corpus_of, distinct_queries, one_of, queries_of, read_queries
 from nestling.corpus.qrels import Known, Qrel, check_known, judged_for, read_qrels
 from nestling.corpus.recorded import check_suite_name, suites_in
-from nestling.corpus.rejects import counted, first_of
+from nestling.corpus.rejects import Reject, counted, first_of
 from nestling.corpus.rows import MAX_ROW, read_jsonl
 from nestling.corpus.settings import Settings
-from nestling.corpus.sources import distinct, row_documents
+from nestling.corpus.sources import Raw, distinct, row_documents
 from nestling.errors import UserError
 from nestling.tables.io import write_text
 
@@ -24,17 +25,17 @@ def bring_beir(folder: Path, target: Target, split: str, suite: str) -> None:
     Raises:
         UserError: a file is missing, or the qrels name what is not there.
     """
-    check_suite_name(suite, suites_in(target.folder, but=f"eval/{suite}"))
+    check_suite_name(suite, suites_in(target.folder, but=f"eval/{suite}"), "choose another name with --suite")
     corpus, queries, judgements = _files(folder, split)
     told = read_qrels(judgements, folder)
     asked, unread = distinct_queries(read_queries(queries, queries.name))
     documents, broken = distinct(
         row_documents(read_jsonl(corpus, corpus.name, MAX_ROW), corpus.name, MAX_ROW, Settings())
     )
-    if not documents:
-        raise UserError(f"{corpus} has no document ({counted(broken)}; {first_of(broken)})")
-    known = Known.of((document.document_id for document in documents), broken)
-    check_known(told.relevant, {query.query_id for query in asked}, known, f"{folder} {split}", "mend the dataset")
+    _check_read(folder, corpus, documents, broken, unread)
+    known = Known.of((document.document_id for document in documents), broken, "document")
+    asking = Known.of((query.query_id for query in asked), unread, "query")
+    check_known(told.relevant, asking, known, f"{folder} {split}", "mend the dataset")
     judged = {qrel.query_id for qrel in told.relevant}
     if not judged:
         unjudged = told.left_out
@@ -50,6 +51,16 @@ def bring_beir(folder: Path, target: Target, split: str, suite: str) -> None:
         unused = [*broken, *unread, *unused]
         why = f" ({counted(unused)}; {first_of(unused)})" if unused else ""
         say(f"left {len(asked) - len(taken)} queries without qrels, {len(unused)} rows that cannot be used{why}")
+
+
+def _check_read(
+    folder: Path, corpus: Path, documents: Sequence[Raw], broken: Sequence[Reject], unread: Sequence[Reject]
+) -> None:
+    cut = [one for one in (*broken, *unread) if one.reason in ("unreadable", "damaged")]
+    if cut:
+        raise UserError(f"{folder} has a file that is damaged ({cut[0].item_id}: {cut[0].detail}): fetch it again")
+    if not documents:
+        raise UserError(f"{corpus} has no document ({counted(broken)}; {first_of(broken)})")
 
 
 def _files(folder: Path, split: str) -> tuple[Path, Path, Path]:

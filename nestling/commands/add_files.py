@@ -10,7 +10,7 @@ from nestling.corpus.formats import FILE_FORMATS, ROW_FORMATS, kind_of
 from nestling.corpus.rejects import ALL, Reject, counted, first_of
 from nestling.corpus.rows import MAX_ROW
 from nestling.corpus.settings import Settings
-from nestling.corpus.sources import read_rows, row_documents
+from nestling.corpus.sources import Raw, read_rows, repeat, row_documents
 from nestling.corpus.walk import Found, walk
 from nestling.errors import UserError
 from nestling.params import read_params
@@ -27,16 +27,17 @@ def bring_files(folder: Path, target: Target) -> None:
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder: give the folder that holds the documents")
-    source, end = folder.resolve(), target.folder.resolve()
-    if source.is_relative_to(end) or end.is_relative_to(source):
-        raise UserError(f"{folder} and {target.folder} lie one in the other: give a folder outside data/raw")
-    taken, left = choose(walk(folder, folder), _largest())
-    rows = {found: _count(found) for found in taken if kind_of(found.name) in ROW_FORMATS}
+    given, folder, end = folder, folder.resolve(), target.folder.resolve()  # it may be a link
+    if folder.is_relative_to(end) or end.is_relative_to(folder):
+        raise UserError(f"{given} and {target.folder} lie one in the other: give a folder outside data/raw")
+    largest = _largest()
+    taken, left = choose(walk(folder, folder), largest)
+    rows = _counts(taken, largest or MAX_ROW)
     empty = {found: rejects for found, (documents, rejects) in rows.items() if not documents}
     taken = [found for found in taken if found not in empty]
     left += [_emptied(found, rejects) for found, rejects in empty.items()]
     if not taken:
-        raise UserError(f"{folder} has no file that can be read{_reasons(left)}: see docs/sets.md for the formats")
+        raise UserError(f"{given} has no file that can be read{_reasons(left)}: see docs/sets.md for the formats")
     with landing(target) as staging:
         for found in taken:
             copy = staging / "documents" / found.path.relative_to(folder)
@@ -65,16 +66,21 @@ def choose(there: list[Found], largest: int | None) -> tuple[list[Found], list[F
     return taken, left
 
 
-def _count(found: Found) -> tuple[int, list[Reject]]:
-    """Return how many documents a file of rows holds, and the rows that hold none."""
-    rows = read_rows(found, kind_of(found.name), MAX_ROW)
-    documents, rejects = 0, list[Reject]()
-    for one in row_documents(rows, found.name, MAX_ROW, Settings()):
-        if not isinstance(one, Reject):
-            documents += 1
-        elif one.reason != ALL:
-            rejects.append(one)
-    return documents, rejects
+def _counts(taken: list[Found], max_bytes: int) -> dict[Found, tuple[int, list[Reject]]]:
+    """Return of each file of rows, in the order in which `prepare` reads them, what `_count` does."""
+    kept: dict[str, Raw] = {}
+    return {found: _count(found, kept, max_bytes) for found in taken if kind_of(found.name) in ROW_FORMATS}
+
+
+def _count(found: Found, kept: dict[str, Raw], max_bytes: int) -> tuple[int, list[Reject]]:
+    """Return how many documents a file of rows adds to those that are `kept`, and the rows that add none."""
+    rows = read_rows(found, kind_of(found.name), max_bytes)
+    documents, rejects = len(kept), list[Reject]()
+    for one in row_documents(rows, found.name, max_bytes, Settings()):
+        left = one if isinstance(one, Reject) else repeat(one, kept)
+        if left and left.reason != ALL:
+            rejects.append(left)
+    return len(kept) - documents, rejects
 
 
 def _emptied(found: Found, rejects: list[Reject]) -> Found:

@@ -10,11 +10,11 @@ from nestling.commands.landing import Target, landing
 from nestling.corpus.pairs import ENDINGS, normalise_scores, read_pairs, scale_of
 from nestling.corpus.recorded import check_suite_name, suites_in
 from nestling.corpus.rejects import Reject, counted, first_of
-from nestling.corpus.settings import FILE, read_settings
+from nestling.corpus.settings import FILE, read_settings, rises
 from nestling.errors import UserError
 
 
-def bring_sts(tables: list[Path], target: Target, *, evaluate: bool, scale: Sequence[float] | None) -> None:
+def bring_sts(tables: list[Path], target: Target, *, evaluate: bool, scale: tuple[float, float] | None) -> None:
     """Copy the files to sts/, or to eval/ as one suite each.
 
     Args:
@@ -26,8 +26,8 @@ def bring_sts(tables: list[Path], target: Target, *, evaluate: bool, scale: Sequ
     Raises:
         UserError: a file is missing, has no pair or shows no scale, or two have one name.
     """
-    if scale and not scale[0] < scale[1]:
-        raise UserError("--scale must be the lowest and the highest score")
+    if scale and not rises(*scale):
+        raise UserError("--scale must be the lowest and the highest score, two finite numbers")
     names: dict[str, Path] = {}
     for table in tables:
         if table.suffix.lower() not in ENDINGS or not table.is_file():
@@ -49,7 +49,7 @@ def _name(table: Path, taken: dict[str, Path], target: Target, *, evaluate: bool
     if table.stem in {other.stem for other in taken.values()}:
         raise UserError(f"two of the files are named {table.stem}: rename one")
     if evaluate:
-        check_suite_name(table.stem, suites_in(target.folder, but=name))
+        check_suite_name(table.stem, suites_in(target.folder, but=name), f"rename {table}")
     return name
 
 

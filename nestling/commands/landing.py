@@ -1,6 +1,7 @@
 """How files come to lie in a set: built beside it, then moved in, so that a kill leaves nothing half written."""
 
 import filecmp
+import io
 import os
 import re
 import shutil
@@ -9,11 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from nestling.cli import say
-from nestling.corpus.settings import FILE, Scale, Settings, read_settings
+from nestling.corpus.settings import FILE, Scale, Settings, checked, read_settings
 from nestling.errors import UserError
 from nestling.params import with_param
 from nestling.tables.io import write_text
@@ -21,6 +26,7 @@ from nestling.tables.io import write_text
 RAW, PARAMS = Path("data/raw"), Path("params.yaml")
 
 _SET_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_WIDE = 1000  # characters of a line of set.yaml that are not broken
 _GIT_LIMIT = 5_000_000  # bytes of a set up to which git is the place for it
 
 
@@ -68,6 +74,7 @@ def landing(target: Target) -> Iterator[Path]:
     Raises:
         UserError: a file is already in the set with other content, and the target does not allow to replace it.
     """
+    checked(_wanted(target), "--licence, --language")
     params = with_param(PARAMS, "shared.set", target.name) if target.use else None
     _sweep(target)
     staging = RAW / f".{target.name}.{os.getpid()}.tmp"
@@ -93,10 +100,8 @@ def _sweep(target: Target) -> None:
 
 def _write_settings(target: Target, staging: Path) -> None:
     """Put licence and language into set.yaml; they speak for the whole set, so they must not relabel what is there."""
-    wanted = {"licence": target.licence, "language": target.language}
-    wanted = {key: value for key, value in wanted.items() if value is not None}
     said = read_settings(target.folder)
-    new = {key: value for key, value in wanted.items() if getattr(said, key) != value}
+    new = {key: value for key, value in _wanted(target).items() if getattr(said, key) != value}
     scales = _scales(target, said)
     if not new and scales == said.sts_scale:
         return
@@ -106,9 +111,30 @@ def _write_settings(target: Target, staging: Path) -> None:
             f"{target.folder / FILE} does not say `{key}: {value}`, and it speaks for what is there too: "
             "choose another set, or --replace if it holds for all"
         )
-    whole = {**said.model_dump(), **new, "sts_scale": scales}
-    tree = {key: value for key, value in whole.items() if value is not None}
-    write_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True), staging / FILE)
+    changes = {**new, **({} if scales == said.sts_scale else {"sts_scale": scales})}
+    write_text(_with_settings(target.folder / FILE, changes), staging / FILE)
+
+
+def _wanted(target: Target) -> dict[str, str]:
+    wanted = {"licence": target.licence, "language": target.language}
+    return {key: value for key, value in wanted.items() if value is not None}
+
+
+def _with_settings(path: Path, changes: dict[str, Any]) -> str:
+    """Return the text of set.yaml with other values, and comments and all else as they are."""
+    editor, text = YAML(), io.StringIO()
+    editor.preserve_quotes, editor.width, editor.allow_duplicate_keys = True, _WIDE, True
+    tree = editor.load(path.read_text(encoding="utf-8")) if path.exists() else None
+    tree = CommentedMap() if tree is None else tree
+    for name, value in changes.items():
+        key = "license" if name == "licence" and "license" in tree else name
+        if isinstance(value, dict) and isinstance(tree.get(key), dict):
+            tree[key].update({file: scale for file, scale in value.items() if tree[key].get(file) != scale})
+        else:
+            odd = isinstance(value, str) and value.isalnum() and yaml.safe_load(value) != value  # `no`, which is false
+            tree[key] = DoubleQuotedScalarString(value) if odd else value
+    editor.dump(tree, text)
+    return text.getvalue().rstrip("\n") + "\n"
 
 
 def _scales(target: Target, said: Settings) -> Scale | dict[str, Scale] | None:

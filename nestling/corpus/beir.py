@@ -7,7 +7,7 @@ from typing import NamedTuple
 from nestling.corpus.ids import content_id
 from nestling.corpus.rejects import Reject
 from nestling.corpus.rows import MAX_ROW, Row, read_jsonl
-from nestling.corpus.values import id_of, text_of
+from nestling.corpus.values import UnusableError, id_of, text_of
 from nestling.corpus.walk import judge
 from nestling.errors import UserError
 
@@ -72,12 +72,14 @@ def distinct_queries(queries: Iterable[Query | Reject]) -> tuple[list[Query], li
 
 
 def _query(row: Row) -> Query | Reject:
-    text, name = text_of(row.values, "text"), id_of(row.values, "_id", "id", "query_id")
+    try:
+        text, name = text_of(row.values, "text"), id_of(row.values, "_id", "id", "query_id")
+        pointers = [id_of({key: value}, key) for key in _DOCUMENTS for value in _several(row.values.get(key))]
+    except UnusableError as error:
+        return Reject("query", row.place, "invalid_value", str(error))
     if not text:
         return Reject("query", name or row.place, "missing_text", row.place)
-    pointers = [value for key in _DOCUMENTS for value in _several(row.values.get(key))]
-    documents = [document for value in pointers if (document := id_of({"": value}, ""))]
-    return Query(name or content_id(text), text, tuple(dict.fromkeys(documents)))
+    return Query(name or content_id(text), text, tuple(dict.fromkeys(filter(None, pointers))))
 
 
 def _several(value: object) -> list[object]:

@@ -9,14 +9,15 @@ import polars as pl
 
 from nestling.cli import say
 from nestling.corpus.qrels import Known
-from nestling.corpus.recorded import Suites, read_recorded, read_sts, read_suites
-from nestling.corpus.rejects import ALL, Reject, counted, first_of, from_frame
+from nestling.corpus.recorded import Suites, check_scales, read_recorded, read_sts, read_suites
+from nestling.corpus.rejects import ALL, RefusedError, Reject, counted, first_of, from_frame, rejects_frame
 from nestling.corpus.sources import read_documents
 from nestling.errors import UserError
 from nestling.tables.corpus import Rejected
 from nestling.tables.io import write_table
 
 _TOLD = 5  # files that are named in warnings
+_HOW = {"unreadable": "left out", "unsupported": "left out", "damaged": "read in part"}
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,11 @@ def read_set(folder: Path, max_bytes: int, left_out: list[pl.DataFrame]) -> Brou
         why = f" ({counted(rejects)})" if rejects else ""
         more = f"; first {first_of(rejects)}" if rejects else ""
         raise UserError(f"{folder} has no document{why}: bring some with `nestling add`, see docs/sets.md{more}")
-    known = Known.of(documents["document_id"], rejects)
+    known = Known.of(documents["document_id"], rejects, "document")
     recorded, unmatched = read_recorded(folder, known)
     left_out.append(unmatched)
     _warn([*rejects, *from_frame(unmatched)])
+    check_scales(folder)
     pairs, unscored = read_sts(folder)
     left_out.append(unscored)
     suites = read_suites(folder, known)
@@ -60,10 +62,10 @@ def read_set(folder: Path, max_bytes: int, left_out: list[pl.DataFrame]) -> Brou
 
 def _warn(rejects: list[Reject]) -> None:
     """Name the files and sheets of which nothing could be read, and those that lie where they are not read."""
-    whole = [one for one in rejects if one.item in ("file", "sheet") and one.reason in ("unreadable", "unsupported")]
-    lost = [one for one in whole if one.reason == "unreadable" or not one.item_id.startswith("documents/")]
+    whole = [one for one in rejects if one.item in ("file", "sheet") and one.reason in _HOW]
+    lost = [one for one in whole if one.reason != "unsupported" or not one.item_id.startswith("documents/")]
     for one in lost[:_TOLD]:
-        say(f"warning: {one.item_id} is left out: {one.detail}")
+        say(f"warning: {one.item_id} is {_HOW[one.reason]}: {one.detail}")
     if len(lost) > _TOLD:
         say(f"warning: {len(lost) - _TOLD} more files are left out")
 
@@ -90,7 +92,8 @@ def keeping(left_out: list[pl.DataFrame], path: Path) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        if not any(part.height for part in left_out):
+        rejects = [*left_out, *([rejects_frame(error.rejects)] if isinstance(error, RefusedError) else [])]
+        if not any(part.height for part in rejects):
             raise
-        write_table(pl.concat(left_out).sort(pl.all()), path, Rejected)
+        write_table(pl.concat(rejects).sort(pl.all()), path, Rejected)
         raise UserError(f"{error}; every row that was left out is in {path}") from None

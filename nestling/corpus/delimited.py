@@ -6,10 +6,11 @@ Columns are known by the names in the header, capitals and outer blanks aside. W
 
 import csv
 import io
+import math
 import re
 import sys
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -22,9 +23,19 @@ from nestling.corpus.rows import Row
 DELIMITERS = (",", ";", "\t", "|")
 ONE_COLUMN = "\x1f"  # the delimiter of a file with one column: it stands in no text
 
+# what quotes mean: within quotes they stand doubled, or after a backslash, or doubled with blanks behind the last; or
+# they mean nothing, in a file without quoting
+DOUBLED, _ESCAPED, _PADDED, _LITERAL = _WAYS = ("doubled", "escaped", "padded", "literal")
+_AFTER = re.compile(r'" +(?=[,;\t|\r\n]|$)')  # blanks between a quote and the end of its field
+_UNIFY: dict[str, Callable[[str], str]] = {
+    DOUBLED: str,
+    _ESCAPED: lambda line: line.replace('\\"', '""'),
+    _PADDED: lambda line: _AFTER.sub('"', line),
+    _LITERAL: str,
+}
 _RECORD = 4  # times the limit of a line: more than that within one pair of quotes is a quote gone astray
 _SEP = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # how Excel is told the separator
-_FLOAT = re.compile(r"\d+\.0")
+_FLOAT = re.compile(r"(\d+)[.,]0")
 _SHOWN = 100  # characters of a header
 
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # the length of a record is bounded here, by `_Lines`
@@ -46,7 +57,8 @@ def read_delimited(
         needs: those among them that must be there.
         ids: those among them that hold ids.
     """
-    table = Table(path, name, max_bytes)
+    quotes = _quotes(path, name, max_bytes, columns)
+    table = Table(path, name, max_bytes, quotes)
     table.say_encoding()
     delimiter, header = table.header(columns)
     if wrong := header_fault(header, columns, needs, table.first.strip()):
@@ -56,7 +68,8 @@ def read_delimited(
     floats = {
         key
         for key in ids
-        if key in header and _turned_to_floats(Table(path, name, max_bytes), header.index(key), delimiter)
+        if key in header
+        and turned_to_floats(_column(Table(path, name, max_bytes, quotes), header.index(key), delimiter))
     }
     for place, fields, line in table.records(delimiter):
         if fields is None:
@@ -67,7 +80,7 @@ def read_delimited(
             values: dict[str, object] = {
                 key: field for key, field in zip(header, fields, strict=False) if key in columns
             }
-            yield Row(place, values | {key: str(values[key]).strip().removesuffix(".0") for key in floats})
+            yield Row(place, values | {key: whole_number(str(values[key])) for key in floats})
     yield from table.rejects
 
 
@@ -86,17 +99,54 @@ def header_fault(header: Sequence[str], columns: Sequence[str], needs: Sequence[
     return f"column {twice[0]} stands twice in the header {shown[:_SHOWN]!r}" if twice else ""
 
 
-def _turned_to_floats(table: "Table", place: int, delimiter: str) -> bool:
-    """Tell whether all ids of a column are written like 7.0, and one is missing; reads no further than it must."""
+def turned_to_floats(ids: Iterable[str]) -> bool:
+    """Tell whether all ids of a column are written like 7.0 or 7,0, and one is missing; reads no more than it must."""
     found = missing = False
+    for value in map(str.strip, ids):
+        if value and not _FLOAT.fullmatch(value):
+            return False
+        found, missing = found or bool(value), missing or not value
+    return found and missing
+
+
+def whole_number(text: str) -> str:
+    """Return 7 for 7.0 and 7,0, and any other text as it is."""
+    return _FLOAT.sub(r"\1", text.strip())
+
+
+def _column(table: "Table", place: int, delimiter: str) -> Iterator[str]:
     with closing(table):
         for _, fields, _ in islice(table.records(delimiter), 1, None):
-            whole = fields and place < len(fields) and any(field.strip() for field in fields)
-            value = fields[place].strip() if fields and whole else None
-            if value and not _FLOAT.fullmatch(value):
-                return False
-            found, missing = found or bool(value), missing or value == ""
-    return found and missing
+            if fields and place < len(fields) and any(field.strip() for field in fields):
+                yield fields[place]
+
+
+def _quotes(path: Path, name: str, max_bytes: int, columns: Sequence[str]) -> str:
+    """Return which way of quoting (_WAYS) leaves the fewest rows of a file broken; the first where several do."""
+    with path.open("rb") as stream:
+        if not any(b'"' in piece for piece in iter(lambda: stream.read(1 << 20), b"")):
+            return DOUBLED
+    found: dict[str, float] = {}
+    for quotes in _WAYS:
+        with closing(Table(path, name, max_bytes, quotes)) as table:
+            found[quotes] = _broken(table, columns, quotes)
+        if not found[DOUBLED]:
+            break
+    return min(found, key=lambda quotes: found[quotes])
+
+
+def _broken(table: "Table", columns: Sequence[str], quotes: str) -> float:
+    """Return how many rows are broken; all where the header names no column or quotes that are literal are not."""
+    delimiter, header = table.header(columns)
+    if not set(columns) & set(header) or (quotes == _LITERAL and delimiter != "\t"):
+        return math.inf
+    broken = around = within = 0
+    for _, fields, _ in table.records(delimiter):
+        broken += fields is None or len(fields) < len(header) or any(field.strip() for field in fields[len(header) :])
+        quoted = [field.strip() for field in fields or () if '"' in field]
+        around += sum(len(field) > 1 and field[0] == field[-1] == '"' for field in quoted)
+        within += len(quoted)
+    return math.inf if quotes == _LITERAL and 2 * around >= within else broken
 
 
 def folded(heading: str) -> str:
@@ -112,10 +162,10 @@ class Table:
         rejects: lines that were passed over while records were read.
     """
 
-    def __init__(self, path: Path, name: str, max_bytes: int) -> None:
+    def __init__(self, path: Path, name: str, max_bytes: int, quotes: str = DOUBLED) -> None:
         with path.open("rb") as stream:
             self.encoding = encoding_of(stream)
-        self._name = name
+        self._name, self._quotes = name, quotes
         self.rejects: list[Reject] = []
         self._lines = _Lines(path, name, max_bytes, self.encoding, self.rejects)
         self._said = ""  # the delimiter that the file names
@@ -157,7 +207,15 @@ class Table:
 
     def records(self, delimiter: str) -> Iterator[tuple[str, list[str] | None, str]]:
         """Yield place, fields (None where the quotes do not match) and first line of each record."""
-        reader = csv.reader(self._lines, delimiter=delimiter, strict=True, skipinitialspace=True)
+        lines = map(_UNIFY[self._quotes], self._lines)
+        literal = self._quotes == _LITERAL
+        reader = csv.reader(
+            lines,
+            delimiter=delimiter,
+            strict=True,
+            skipinitialspace=True,
+            quoting=csv.QUOTE_NONE if literal else csv.QUOTE_MINIMAL,
+        )
         while True:
             self._lines.begin_record()
             try:

@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
+from babel import Locale, localedata
+from babel.core import get_global
 from lingua import Language, LanguageDetector, LanguageDetectorBuilder
 
 from nestling.errors import UserError
 
 _ENOUGH = 1000  # characters: more of a text changes no answer
+_NAMED_IN = ("en", "it", "pt", "es", "ca", "fr", "de")  # languages in which people name languages
 _OWNERS_WORD = 0.001  # probability of the language that the owner named, below which it is not believed
 
 
@@ -28,31 +31,34 @@ def _detector() -> LanguageDetector:
 
 
 def language(code: str) -> Language:
-    """Return lingua's language for an ISO 639-1 code.
+    """Return lingua's language for an ISO 639-1 code that `is_recognised`."""
+    return _detected()[code]
+
+
+def is_recognised(code: str) -> bool:
+    """Tell whether the detector knows a language; others are known by their owner's word alone.
 
     Raises:
         UserError: there is no such language.
     """
-    found = next((entry for entry in Language.all() if entry.iso_code_639_1.name.lower() == code), None)
-    if found is None:
-        raise UserError(
-            f"shared.languages holds {code!r}, which is no ISO 639-1 code of a language that can be recognised: "
-            f"there are {', '.join(sorted(entry.iso_code_639_1.name.lower() for entry in Language.all()))}"
-        )
-    return found
+    if (known := code_of(code)) != code:
+        hint = f"write {known}" if known else "write codes such as it, pt or km"
+        raise UserError(f"shared.languages holds {code!r}, which is no ISO 639-1 code of a language: {hint}")
+    return code in _detected()
 
 
 def code_of(said: str | None) -> str | None:
-    """Return the ISO 639-1 code of a language as people write it (it, IT, it-IT, ita, Italian), or None."""
-    if not said:
-        return None
-    name = re.split(r"[-_]", said.strip().lower())[0]
-    return _codes().get(name)
+    """Return the code of a language as people write it (it, IT, it-IT, ita, Italian, italiano), or None.
+
+    It is that of ISO 639-1, or of ISO 639-3 where that has none (fur).
+    """
+    name = (said or "").strip().casefold()
+    return _codes().get(name) or _codes().get(re.split(r"[-_]", name)[0])
 
 
 def recognise(texts: Sequence[str], wanted: Sequence[str]) -> list[Recognised]:
     """Return for each text which wanted language it is likeliest in, and which of all languages."""
-    codes = {language(code): code for code in wanted}
+    codes = {language(code): code for code in wanted if is_recognised(code)}
     answers = _detector().compute_language_confidence_values_in_parallel([text[:_ENOUGH] for text in texts])
     found: list[Recognised] = []
     for values in answers:
@@ -74,7 +80,7 @@ def is_certainly_not(text: str, said: str, other: str) -> bool:
     The owner's word counts 1000 to 1. The two languages alone are compared, with the detector's large models: the
     small ones take technical texts, full of names and numbers, for languages that nobody uses.
     """
-    if other in ("", said):
+    if other in ("", said) or not is_recognised(said):
         return False
     share = _between(said, other).compute_language_confidence(text[:_ENOUGH], language(said))
     return bool(share < _OWNERS_WORD)
@@ -86,8 +92,23 @@ def _between(one: str, other: str) -> LanguageDetector:
 
 
 @cache
+def _detected() -> dict[str, Language]:
+    return {_code(entry): entry for entry in Language.all()}
+
+
+@cache
 def _codes() -> dict[str, str]:
-    names = {"no": "nb"}  # the detector knows Norwegian by its two standards
+    """Return the code of each language by its names: of the former before the latter."""
+    known = [code for code in map(str, Locale("en").languages) if len(code) == 2 or localedata.exists(code)]
+    names = {
+        str(name).casefold(): str(code).split("_")[0]
+        for language in reversed(_NAMED_IN)
+        for code, name in Locale(language).languages.items()
+        if code in known
+    }
+    names |= {other: code.split("_")[0] for other, code in get_global("language_aliases").items()}
+    names |= {code: code for code in known if "_" not in code}
+    names |= {"no": "nb"}  # the detector knows Norwegian by its two standards
     for entry in Language.all():
         names |= dict.fromkeys((entry.name.lower(), entry.iso_code_639_3.name.lower(), _code(entry)), _code(entry))
     return names

@@ -20,7 +20,7 @@ UNIT, GRADES = (0.0, 1.0), (0.0, 5.0)  # the two scales in use
 # Of STS-B's pairs (it-train, pt-dev) 15 and 23% score below 1, 18 and 14% above 4: twenty pairs graded 0 to 5 of which
 # none does are one file in 26 at most. A lowest score of exactly 1 speaks for 1 to 5 sooner
 _MANY, _SOME = 20, 3
-_OUTSIDE = 0.05  # share of scores outside a declared scale, or that cannot be read, that are slips of the pen
+_OUTSIDE = 0.05  # share of scores outside a declared scale that are slips of the pen
 
 
 class Pair(NamedTuple):
@@ -64,8 +64,8 @@ def read_pairs(path: Path, name: str) -> Pairs:
 def scale_of(found: Pairs, declared: Sequence[float] | None, name: str, way_out: str) -> tuple[float, float]:
     """Return the lowest and the highest score of a file.
 
-    Where nothing is declared it is 0 to 1 or 0 to 5, whichever all scores of the file show: rows whose score cannot be
-    read might have shown another.
+    Where nothing is declared it is 0 to 1 or 0 to 5, whichever all scores of the file show. One row whose score cannot
+    be read might show another, so that nothing is told then.
 
     Args:
         found: the file.
@@ -79,7 +79,7 @@ def scale_of(found: Pairs, declared: Sequence[float] | None, name: str, way_out:
     if declared:
         low, high = declared
         outside = [score for score in found.scores if not low <= score <= high]
-        if len(outside) > max(1, _OUTSIDE * len(found.scores)):
+        if len(outside) > _OUTSIDE * len(found.scores):
             said = f"{len(outside)} of {len(found.scores)} scores are outside the scale of {low:g} to {high:g}"
             raise UserError(f"{name}: {said}, such as {outside[0]:g}: {way_out}")
         return low, high
@@ -112,13 +112,12 @@ def _doubt(found: Pairs) -> str:
     if not found.scores:
         return ""
     lowest, highest, count = min(found.scores), max(found.scores), len(found.scores)
-    unread = f"{len(found.unread)} rows have a score that cannot be read ({', '.join(found.unread[:3])})"
     if lowest < GRADES[0] or highest > GRADES[1]:
         return f"its scores go from {lowest:g} to {highest:g}"
+    if found.unread:
+        return f"{len(found.unread)} rows have a score that cannot be read ({', '.join(found.unread[:3])})"
     if highest <= UNIT[1]:
-        return f"no score exceeds 1, but {unread}" if found.unread else ""
-    if highest < GRADES[1] and len(found.unread) > max(1, _OUTSIDE * count):
-        return unread
+        return ""
     if (lowest > 1 and count >= _MANY) or (lowest == 1 and count >= _SOME):
         return f"none of its {count} scores is below {lowest:g}, as if they went from 1 to 5"
     return f"none of its {count} scores is above {highest:g}" if highest <= GRADES[1] - 1 and count >= _MANY else ""

@@ -6,8 +6,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from nestling.corpus.delimited import ONE_COLUMN, Table
-from nestling.corpus.rejects import Reject
+from nestling.corpus.delimited import ONE_COLUMN, Table, turned_to_floats, whole_number
+from nestling.corpus.rejects import ALL, Reject, first_of
 from nestling.corpus.rows import MAX_ROW, Row
 from nestling.corpus.values import identity, number_of
 from nestling.corpus.walk import name_of
@@ -17,10 +17,12 @@ NO_TEXT = "missing_text"  # the reason of a document that is there and says noth
 
 # what headers of qrels call their columns, folded and without the marks between words
 _NAMES = {
-    "query": ("queryid", "qid", "query", "topic", "topicid"),
-    "document": ("corpusid", "docid", "documentid", "did", "docno", "document", "passageid", "pid"),
+    "query": ("queryid", "qid", "topicid"),
+    "document": ("corpusid", "docid", "documentid", "did", "docno", "passageid", "pid"),
     "score": ("score", "relevance", "rel", "relevant", "grade", "label", "judgment", "judgement"),
 }
+_OTHERS = {"query": ("query", "topic"), "document": ("document",)}  # which beside one of the former are a text
+_ABSENT = "that are not there"
 _BEIR, _TREC = ("query", "document", "score"), ("query", "iteration", "document", "score")
 _MARKS = re.compile(r"[\W_]")
 _HIGHEST = 2**31 - 1  # grade that the table takes
@@ -54,15 +56,24 @@ class Judgements(NamedTuple):
 
 
 class Known(NamedTuple):
-    """The documents that a query may point to."""
+    """The documents that a query may point to, or the queries that are judged.
+
+    Attributes:
+        ids: of those that can be used.
+        left: those that were left out.
+        unread: lines and files of which nobody knows what they hold.
+    """
 
     ids: set[str]
-    left: Mapping[str, str] = MappingProxyType({})  # documents that were left out -> the reason
+    left: Mapping[str, Reject] = MappingProxyType({})
+    unread: Sequence[Reject] = ()
 
     @classmethod
-    def of(cls, ids: Iterable[str], rejects: Iterable[Reject]) -> "Known":
-        """Return which documents are there, and which of the rejects are documents."""
-        return cls(set(ids), {reject.item_id: reject.reason for reject in rejects if reject.item == "document"})
+    def of(cls, ids: Iterable[str], rejects: Iterable[Reject], item: str) -> "Known":
+        """Return which documents or queries (`item`) are there, and which of the rejects are."""
+        told = [reject for reject in rejects if reject.reason != ALL]
+        left = {reject.item_id: reject for reject in told if reject.item == item}
+        return cls(set(ids), left, [reject for reject in told if reject.item in ("line", "file", "sheet")])
 
 
 def read_qrels(path: Path, root: Path) -> Judgements:
@@ -110,25 +121,34 @@ def judged_for(
     return qrels, rejects
 
 
-def check_known(qrels: Iterable[Qrel], query_ids: set[str], documents: Known, where: str, way_out: str) -> None:
+def check_known(qrels: Collection[Qrel], queries: Known, documents: Known, where: str, way_out: str) -> None:
     """Make sure that qrels speak of queries and documents that are there.
 
     Raises:
-        UserError: some do not; names three, and says which documents are there without a text to find.
+        UserError: some do not; names three, and says which are there and cannot be used, and why.
     """
-    queries = [repr(one) for one in dict.fromkeys(qrel.query_id for qrel in qrels) if one not in query_ids]
-    unknown = [one for one in dict.fromkeys(qrel.document_id for qrel in qrels) if one not in documents.ids]
-    absent = [repr(one) for one in unknown if one not in documents.left]
-    blank = [repr(one) for one in unknown if documents.left.get(one) == NO_TEXT]
-    left = [f"{one!r}: {documents.left[one]}" for one in unknown if documents.left.get(one, NO_TEXT) != NO_TEXT]
-    for ids, what in (
-        (queries, "queries that are not there"),
-        (absent, "documents that are not there"),
-        (blank, "documents without text"),
-        (left, "documents that were left out"),
+    for what, named, known in (
+        ("queries", [qrel.query_id for qrel in qrels], queries),
+        ("documents", [qrel.document_id for qrel in qrels], documents),
     ):
-        if ids:
-            raise UserError(f"{where}: the qrels name {len(ids)} {what} ({', '.join(ids[:3])}): {way_out}")
+        for how, ids in _unknown(named, known).items():
+            unread = f"; {len(known.unread)} lines or files could not be read: {first_of(known.unread)}"
+            more = unread if known.unread and how == _ABSENT else ""
+            raise UserError(f"{where}: the qrels name {len(ids)} {what} {how} ({', '.join(ids[:3])}{more}): {way_out}")
+
+
+def _unknown(named: Iterable[str], known: Known) -> dict[str, list[str]]:
+    """Return the ids that cannot be used, each with the cause, by how they cannot."""
+    found: dict[str, list[str]] = {}
+    for one in dict.fromkeys(named):
+        left = known.left.get(one)
+        if one not in known.ids and left is None:
+            found.setdefault(_ABSENT, []).append(repr(one))
+        elif one not in known.ids and left:
+            why = "" if left.reason == NO_TEXT else left.reason
+            said = ": ".join(part for part in (repr(one), why, left.detail) if part)
+            found.setdefault("that were left out" if why else "without text", []).append(said)
+    return found
 
 
 def _qrel(row: Row) -> Qrel | Reject:
@@ -154,9 +174,17 @@ def _judgements(path: Path, name: str) -> Iterator[Row | Reject]:
     if isinstance(places, str):
         yield Reject("file", name, "unreadable", places)
         records, places = [], {}
-    for place, fields, line in records[bool(records) and _header(records[0][1]) is not None :]:
+    below = records[bool(records) and _header(records[0][1]) is not None :]
+    floats = {
+        key
+        for key in ("query", "document")
+        if below
+        and turned_to_floats(fields[places[key]] for _, fields, _ in below if len(fields) > max(places.values()))
+    }
+    for place, fields, line in below:
         if max(places.values()) < len(fields) <= len(records[0][1]):
-            yield Row(place, {key: fields[column] for key, column in places.items()})
+            values: dict[str, object] = {key: fields[column] for key, column in places.items()}
+            yield Row(place, values | {key: whole_number(str(values[key])) for key in floats})
         else:
             yield Reject("line", place, "broken_row", f"{len(fields)} columns, not {len(records[0][1])}", line)
     yield from table.rejects
@@ -186,24 +214,32 @@ def _fields(fields: list[str] | None, line: str, delimiter: str) -> list[str]:
     return [field.strip() for field in fields]
 
 
-def _header(fields: Sequence[str]) -> dict[str, int] | None:
-    """Return where a header has the query, the document and the score, or None if it is none."""
+def _header(fields: Sequence[str]) -> dict[str, list[int]] | None:
+    """Return which columns a header calls the query, the document and the score, or None if it is none."""
     folded = [_MARKS.sub("", field.casefold()) for field in fields]
-    found = {
-        key: next((folded.index(name) for name in names if folded.count(name) == 1), None)
-        for key, names in _NAMES.items()
-    }
-    named = {key: column for key, column in found.items() if column is not None}
-    return named if {"query", "document"} <= set(named) else None
+    found = {}
+    for key, names in _NAMES.items():
+        ids = [column for column, name in enumerate(folded) if name in names]
+        found[key] = ids or [column for column, name in enumerate(folded) if name in _OTHERS.get(key, ())]
+    return found if found["query"] and found["document"] else None
 
 
 def _places(rows: Sequence[list[str]]) -> dict[str, int] | str:
     """Return in which columns query, document and score stand, or why that cannot be told."""
     first = rows[0] if rows else []
     if (named := _header(first)) is not None:
-        return named if "score" in named else f"the header {' '.join(first)!r} names no score"
+        return _named(named, first)
     if len(first) == len(_BEIR) and number_of(first[-1]) is not None:
         return {key: column for column, key in enumerate(_BEIR)}
     if len(first) == len(_TREC) and len({row[1] for row in rows if len(row) == len(_TREC)}) == 1:
         return {"query": 0, "document": 2, "score": 3}  # between them TREC has the same 0 in every row
     return f"columns cannot be told from {' '.join(first)[:100]!r}: put query-id, corpus-id, score on top"
+
+
+def _named(named: Mapping[str, list[int]], header: Sequence[str]) -> dict[str, int] | str:
+    if not named["score"]:
+        return f"the header {' '.join(header)!r} names no score"
+    if twice := [(key, columns) for key, columns in named.items() if len(columns) > 1]:
+        key, columns = twice[0]
+        return f"the columns {' and '.join(header[column] for column in columns)} all name the {key}: keep one"
+    return {key: column for key, (column,) in named.items()}

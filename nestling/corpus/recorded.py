@@ -15,10 +15,11 @@ from nestling.corpus.beir import Query, corpus_of, distinct_queries, one_of, que
 from nestling.corpus.formats import ROW_FORMATS, kind_of
 from nestling.corpus.pairs import ENDINGS, normalise_scores, pairs_frame, read_pairs, scale_of
 from nestling.corpus.qrels import NO_TEXT, Judgements, Known, Qrel, check_known, judged_for, read_qrels
-from nestling.corpus.rejects import Reject, emptied, rejects_frame
+from nestling.corpus.rejects import ALL, Reject, counted, emptied, first_of, rejects_frame, telling
 from nestling.corpus.rows import MAX_ROW, read_jsonl
 from nestling.corpus.settings import FILE, Settings, read_settings
 from nestling.corpus.sources import Raw, distinct, documents_frame, row_documents
+from nestling.corpus.values import identity
 from nestling.corpus.walk import Found, judge, name_of, walk
 from nestling.errors import UserError
 from nestling.tables.corpus import RecordedQuery, SuiteQrel, SuiteQuery
@@ -80,17 +81,33 @@ def read_sts(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
         UserError: the scores of a file show no scale, or another than set.yaml says.
     """
     settings = read_settings(folder)
-    frames, rejects = [pairs_frame([])], []
-    for found in walk(folder / "sts", folder):
-        if found.reason == "hidden":
-            continue
-        if found.reason or not found.name.lower().endswith(ENDINGS):
-            rejects += _left(found, "sts/ holds CSV files")
-        else:
-            frame, left = _read_pairs(found, folder, settings)
-            frames.append(frame)
-            rejects += left
+    frames, rejects = [pairs_frame([])], list[Reject]()
+    with telling(rejects):
+        for found in walk(folder / "sts", folder):
+            if found.reason == "hidden":
+                continue
+            if found.reason or not found.name.lower().endswith(ENDINGS):
+                rejects += _left(found, "sts/ holds CSV files")
+            else:
+                frames.append(_read_pairs(found, folder, settings, rejects))
     return pl.concat(frames), rejects_frame(rejects)
+
+
+def check_scales(folder: Path) -> None:
+    """Make sure that set.yaml names the scales of files that are there.
+
+    Raises:
+        UserError: it names another; says which files there are.
+    """
+    scales = read_settings(folder).sts_scale
+    found = [one.name for part in ("sts", "eval") for one in walk(folder / part, folder)]
+    there = [name for name in found if name.lower().endswith(ENDINGS) and (name[:4] == "sts/" or name.count("/") == 1)]
+    named = scales if isinstance(scales, dict) else {}
+    if strange := [name for name in named if identity(name) not in map(identity, there)]:
+        files = ", ".join(there) or "none"
+        raise UserError(
+            f"{folder / FILE}: sts_scale names {strange[0]!r}, which is not there; files of pairs: {files}"
+        )
 
 
 def read_suites(folder: Path, documents: Known) -> Suites:
@@ -104,18 +121,19 @@ def read_suites(folder: Path, documents: Known) -> Suites:
         UserError: a suite has a bad name, lacks a file, its qrels name what is not there, or its scores show no scale.
     """
     gathered, settings, seen = _Gathered(), read_settings(folder), set[str]()
-    for path in sorted((folder / "eval").iterdir()) if (folder / "eval").is_dir() else []:
-        found = judge(path, folder)
-        suite = path.stem if found.name.lower().endswith(ENDINGS) else path.name
-        if found.reason == "hidden" or (path.is_dir() and not any(path.iterdir())):
-            continue
-        if found.reason and (path.is_symlink() or not path.is_dir()):
-            gathered.rejects += _left(found, "")
-        elif not path.is_dir() and suite == path.name:
-            gathered.rejects += _left(found, "a suite is a folder or a CSV file")
-        else:
-            seen.add(check_suite_name(suite, seen))
-            _read_suite(gathered, suite, found, documents, settings)
+    with telling(gathered.rejects):
+        for path in sorted((folder / "eval").iterdir()) if (folder / "eval").is_dir() else []:
+            found = judge(path, folder)
+            suite = path.stem if found.name.lower().endswith(ENDINGS) else path.name
+            if found.reason == "hidden" or (path.is_dir() and not any(path.glob("[!.]*"))):
+                continue
+            if found.reason and (path.is_symlink() or not path.is_dir()):
+                gathered.rejects += _left(found, "")
+            elif not path.is_dir() and suite == path.name:
+                gathered.rejects += _left(found, "a suite is a folder or a CSV file")
+            else:
+                seen.add(check_suite_name(suite, seen))
+                _read_suite(gathered, suite, found, documents, settings)
     return _tables(gathered)
 
 
@@ -125,8 +143,13 @@ def suites_in(folder: Path, but: str) -> set[str]:
     return {path.stem if path.name.lower().endswith(ENDINGS) else path.name for path in there}
 
 
-def check_suite_name(suite: str, taken: set[str]) -> str:
+def check_suite_name(suite: str, taken: set[str], way_out: str = "rename it in eval/") -> str:
     """Return the name of a suite.
+
+    Args:
+        suite: the name.
+        taken: those of other suites.
+        way_out: how it gets another.
 
     Raises:
         UserError: it cannot be one, or is taken.
@@ -134,22 +157,23 @@ def check_suite_name(suite: str, taken: set[str]) -> str:
     if suite.casefold().split(".")[0] == RESERVED:
         raise UserError(f"a suite cannot be named {suite!r}: the set's own held-out suites are; choose another name")
     if not SUITE_NAME.fullmatch(suite):
-        raise UserError(f"{suite!r} cannot name a suite: letters, digits, - and _ only; rename it in eval/")
+        raise UserError(f"{suite!r} cannot name a suite: letters, digits, - and _ only; {way_out}")
     if suite in taken:
-        raise UserError(f"two suites in eval/ are named {suite}: rename one")
+        raise UserError(f"two suites in eval/ are named {suite}: {way_out}")
     return suite
 
 
-def _read_pairs(found: Found, folder: Path, settings: Settings) -> tuple[pl.DataFrame, list[Reject]]:
+def _read_pairs(found: Found, folder: Path, settings: Settings, rejects: list[Reject]) -> pl.DataFrame:
     given = read_pairs(found.path, found.name)
+    rejects += given.rejects
     way_out = f"write `sts_scale: {{{found.name}: [lowest, highest]}}` into {folder / FILE}"
     declared = settings.scale(found.name)
     scale = scale_of(given, declared, found.name, way_out)
     pairs, outside = normalise_scores(given.pairs, scale)
     if pairs and not declared:
         say(f"note: {found.name}: scores are read as {scale[0]:g} to {scale[1]:g}; sts_scale can say otherwise")
-    rejects = [*given.rejects, *outside]
-    return pairs_frame(pairs), [*rejects, *emptied("file", found.name, len(pairs), rejects)]
+    rejects += [*outside, *emptied("file", found.name, len(pairs), [*given.rejects, *outside])]
+    return pairs_frame(pairs)
 
 
 def _left(found: Found, detail: str) -> list[Reject]:
@@ -165,7 +189,8 @@ def _train_qrels(folder: Path) -> tuple[dict[str, list[str]], list[Reject]]:
     judged: dict[str, list[str]] = {}
     for qrel in found.relevant:
         judged.setdefault(qrel.query_id, []).append(qrel.document_id)
-    return judged, found.left_out
+    whole = [reject._replace(reason=ALL) for reject in found.rejects if reject.item == "file"]
+    return judged, [*found.left_out, *whole]
 
 
 def _strange_qrels(folder: Path) -> Iterator[Reject]:
@@ -181,17 +206,16 @@ def _unanswered(query: Query, pointers: tuple[str, ...], documents: Known) -> It
         yield Reject("query", query.query_id, "no_document", "nothing says which document answers it", query.text)
     for document in pointers:
         if (left := documents.left.get(document)) and document not in documents.ids:
-            reason = "without_text" if left == NO_TEXT else "unknown_document"
-            yield Reject("query", query.query_id, reason, f"{document}: {left}", query.text)
+            reason = "without_text" if left.reason == NO_TEXT else "unknown_document"
+            yield Reject("query", query.query_id, reason, f"{document}: {left.reason}", query.text)
         elif document not in documents.ids:
             yield Reject("query", query.query_id, "unknown_document", document, query.text)
 
 
 def _read_suite(gathered: _Gathered, suite: str, found: Found, documents: Known, settings: Settings) -> None:
     if not found.path.is_dir():
-        frame, rejects = _read_pairs(found, found.path.parent.parent, settings)
+        frame = _read_pairs(found, found.path.parent.parent, settings, gathered.rejects)
         gathered.pairs.append(frame.select(pl.lit(suite).alias("suite"), pl.all()))
-        gathered.rejects += rejects
         return
     known = _own_documents(gathered, suite, found.path, settings) or documents
     judgements, queries, unread = _judged_queries(found.path)
@@ -199,7 +223,9 @@ def _read_suite(gathered: _Gathered, suite: str, found: Found, documents: Known,
     way_out = f"correct eval/{suite}, or bring what is missing"
     where = f"{found.path.parent.parent} suite {suite}"
     if qrels and queries:
-        check_known(qrels, {query.query_id for query in queries}, known, where, way_out)
+        asking = Known.of((query.query_id for query in queries), unread, "query")
+        with telling([*gathered.rejects, *judgements.rejects, *unread]):
+            check_known(qrels, asking, known, where, way_out)
     answered = {qrel.query_id for qrel in qrels}
     asked = [query for query in queries if query.query_id in answered]
     judged, unused = judged_for(judgements, answered, known.ids)
@@ -228,7 +254,9 @@ def _own_documents(gathered: _Gathered, suite: str, folder: Path, settings: Sett
     documents, rejects = distinct(row_documents(read_jsonl(path, name, MAX_ROW), name, MAX_ROW, settings))
     gathered.documents += [(suite, document) for document in documents]
     gathered.rejects += rejects
-    return Known.of((document.document_id for document in documents), rejects)
+    if not documents:
+        raise UserError(f"{root} suite {suite}: {name} has no document ({counted(rejects)}; {first_of(rejects)})")
+    return Known.of((document.document_id for document in documents), rejects, "document")
 
 
 def _judged_queries(folder: Path) -> tuple[Judgements, list[Query], list[Reject]]:

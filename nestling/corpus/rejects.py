@@ -1,12 +1,14 @@
 """What a reader of source data left out, and why, on its way to the table Rejected."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import polars as pl
 
 from nestling.cli import say
+from nestling.errors import UserError
 from nestling.tables.corpus import Rejected
 from nestling.tables.io import empty
 from nestling.tables.sieve import EXCERPT
@@ -25,6 +27,25 @@ class Reject(NamedTuple):
     reason: str
     detail: str = ""
     text: str = ""
+
+
+class RefusedError(UserError):
+    """A part of a set cannot be used; `rejects` are what was left out of it before that was seen."""
+
+    def __init__(self, sentence: str, rejects: list[Reject]) -> None:
+        super().__init__(sentence)
+        self.rejects = rejects
+
+
+@contextmanager
+def telling(rejects: list[Reject]) -> Iterator[None]:
+    """Hand on what was left out with the error that ends the block."""
+    try:
+        yield
+    except RefusedError:
+        raise
+    except UserError as error:
+        raise RefusedError(str(error), rejects) from None
 
 
 def rejects_frame(rejects: Iterable[Reject]) -> pl.DataFrame:
@@ -59,7 +80,7 @@ def emptied(item: str, name: str, kept: int, rejects: Sequence[Reject]) -> list[
     """
     if not kept:
         return [Reject(item, name, ALL, f"{counted(rejects)}: {first_of(rejects)}" if rejects else NOTHING)]
-    lost = [reject for reject in rejects if reject.reason not in _USUAL]
+    lost = [reject for reject in rejects if reject.reason not in (*_USUAL, ALL)]
     if len(lost) > kept:
         say(f"warning: {name}: {len(lost)} of {kept + len(lost)} were left out ({counted(lost)}): {first_of(lost)}")
     return []

@@ -1,4 +1,4 @@
-"""Rows of JSON lines and Parquet files, one at a time; a broken row costs that row and no more.
+"""Rows of JSON lines, one at a time; a broken row costs that row and no more.
 
 What a row means (document, query, pair) is not known here.
 """
@@ -8,19 +8,18 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
-import polars as pl
-
-from nestling.cli import say
 from nestling.corpus.encodings import HEAD, UTF_8, encoding_by_head
 from nestling.corpus.rejects import Reject
+from nestling.corpus.values import Clash
 
 MAX_ROW = 16_000_000  # bytes of one row of queries, judgements or pairs: those are short by nature
 
-_TEXTS = (pl.String, pl.Categorical, pl.Enum, pl.Null)
+_START = 1_000_000  # bytes that tell the line ends of JSON lines
 _GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
@@ -44,55 +43,17 @@ def read_jsonl(path: Path, name: str, max_bytes: int) -> Iterator[Row | Reject]:
     for number, line in enumerate(_lines(path, max_bytes), 1):
         place = f"{name}:{number}"
         if isinstance(line, Reject):
-            yield line._replace(item_id=place if line.item == "line" else name)
-        elif line.strip():
+            whole = line._replace(item_id=name)
+            cut = whole._replace(reason="damaged", detail=f"{line.detail}; the {number - 1} lines before are taken")
+            yield line._replace(item_id=place) if line.item == "line" else cut if number > 1 else whole
+        elif line.strip().removeprefix(codecs.BOM_UTF8):
             yield _parse(line, place)
-
-
-def read_parquet(path: Path, name: str, columns: Sequence[str], needs: Sequence[str]) -> Iterator[Row | Reject]:
-    """Yield the rows of a Parquet file.
-
-    Args:
-        path: the file.
-        name: what it is called in places and rejects.
-        columns: names that mean something, lower case; of these, ids may be whole numbers, all others hold text or
-            are passed over.
-        needs: those among them that must be there and hold text.
-    """
-    try:
-        found = {column.strip().casefold(): column for column in reversed(pl.read_parquet_schema(path))}
-        known = [column for column in columns if column in found]
-        frame = pl.read_parquet(path, columns=[found[column] for column in known], glob=False)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        yield Reject("file", name, "unreadable", str(error).splitlines()[0])
-        return
-    frame = frame.select(pl.col(found[column]).alias(column) for column in known)
-    odd = {column: f"column {found[column]} is {frame[column].dtype}" for column in known if not _fits(frame[column])}
-    wrong = [f"no column {column}; there are {', '.join(found.values())}" for column in needs if column not in found]
-    wrong += [said for column, said in odd.items() if column in needs or column.endswith("id")]
-    if wrong:
-        yield Reject("file", name, "unreadable", "; ".join(wrong))
-        return
-    for said in odd.values():
-        say(f"note: {name}: {said}, no text: it is passed over")
-    for number, values in enumerate(frame.drop(odd).iter_rows(named=True), 1):
-        yield Row(f"{name}:{number}", values)
-
-
-def _fits(column: pl.Series) -> bool:
-    if not column.name.endswith("id"):
-        return column.dtype in _TEXTS
-    # a column of whole numbers of which one is missing becomes floats in some programs
-    whole = (
-        column.dtype.is_float() and column.drop_nans().drop_nulls().map_elements(float.is_integer, pl.Boolean).all()
-    )
-    return column.dtype in _TEXTS or column.dtype.is_integer() or whole
 
 
 def _parse(line: bytes, place: str) -> Row | Reject:
     shown = line.decode("utf-8", "replace")
     try:
-        values = json.loads(line.decode("utf-8"))
+        values = json.loads(line.decode("utf-8-sig"))  # the mark of UTF-8 stands within files that were joined
         if b"\\ud" in line.lower():  # half a surrogate pair is valid JSON and no valid text
             json.dumps(values, ensure_ascii=False).encode("utf-8")
     except (UnicodeDecodeError, UnicodeEncodeError) as error:
@@ -105,9 +66,14 @@ def _parse(line: bytes, place: str) -> Row | Reject:
 
 
 def _folded(values: dict[str, object]) -> dict[str, object]:
-    """Return the values by keys without capitals and outer blanks; a key that is written so already goes first."""
-    found = {key.strip().casefold(): value for key, value in values.items()}
-    return found | {key: value for key, value in values.items() if key in found}
+    """Return the values by keys without capitals and outer blanks."""
+    found: dict[str, tuple[str, object]] = {}
+    for key, value in values.items():
+        name = key.strip().casefold()
+        first, other = found.get(name, (key, None))
+        clash = other not in (None, "", value) and value not in (None, "")
+        found[name] = first, Clash((first, key)) if clash else other if value in (None, "") else value
+    return {name: value for name, (_, value) in found.items()}
 
 
 def _lines(path: Path, max_bytes: int) -> Iterator[bytes | Reject]:
@@ -128,12 +94,24 @@ def _lines(path: Path, max_bytes: int) -> Iterator[bytes | Reject]:
 
 def _reader(stream: BinaryIO | gzip.GzipFile) -> Callable[[int], bytes]:
     """Return what reads a line of no more than so many bytes: in UTF-8, be the file in UTF-16 or UTF-32."""
-    head = stream.read(HEAD)
-    stream.seek(len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0)
-    if (wide := encoding_by_head(head)) in (None, UTF_8):
+    start = _start(stream)
+    wide = encoding_by_head(start[:HEAD]) or UTF_8
+    old = b"\r" in start and b"\n" not in start  # line ends of old Macs
+    if wide == UTF_8 and not old:
         return stream.readline
-    text = io.TextIOWrapper(cast("BinaryIO", stream), wide, "replace", newline="\n")
-    return lambda size: text.readline(size).encode("utf-8", "replace")
+    errors = "surrogateescape" if wide == UTF_8 else "replace"
+    text = io.TextIOWrapper(cast("BinaryIO", stream), wide, errors, newline=None if old else "\n")
+    return lambda size: text.readline(size).encode("utf-8", errors)
+
+
+def _start(stream: BinaryIO | gzip.GzipFile) -> bytes:
+    """Return the first bytes, up to a line feed or what can be read, and leave the stream at its beginning."""
+    found = b""
+    with suppress(*_GZIP_ERRORS):
+        while len(found) < _START and b"\n" not in found and (piece := stream.read(HEAD)):
+            found += piece
+    stream.seek(0)
+    return found
 
 
 def _skip_line(read_line: Callable[[int], bytes]) -> None:

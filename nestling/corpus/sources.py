@@ -14,11 +14,12 @@ from nestling.corpus.delimited import read_delimited
 from nestling.corpus.formats import FILE_FORMATS, kind_of
 from nestling.corpus.ids import content_id
 from nestling.corpus.mail import read_mailbox
+from nestling.corpus.parquet import read_parquet
 from nestling.corpus.rejects import NOTHING, Reject, emptied, rejects_frame
-from nestling.corpus.rows import Row, read_jsonl, read_parquet
+from nestling.corpus.rows import Row, read_jsonl
 from nestling.corpus.settings import FILE, Settings, read_settings
 from nestling.corpus.spreadsheets import read_spreadsheet
-from nestling.corpus.values import id_of, identity, is_blank, text_of
+from nestling.corpus.values import UnusableError, id_of, identity, is_blank, text_of, title_of
 from nestling.corpus.walk import Found, judge, walk
 from nestling.errors import UserError
 from nestling.tables.corpus import Document
@@ -91,17 +92,26 @@ def distinct(documents: Iterable[Raw | Reject]) -> tuple[list[Raw], list[Reject]
         if isinstance(document, Reject):
             rejects.append(document)
             continue
-        first = kept.setdefault(document.document_id, document)
-        same = first.text == document.text
+        repeated = repeat(document, kept)
+        same = kept[document.document_id].text == document.text
         used[document.source] = used.get(document.source, 0) + same
-        if first is not document:
-            detail = f"{document.source} repeats {first.source} {'word for word' if same else 'with another text'}"
-            rejects.append(Reject("document", document.document_id, "duplicate_id", detail, document.text))
-        if not same:
-            clashes.setdefault(document.source, []).append(rejects[-1])
+        if repeated:
+            rejects.append(repeated)
+        if repeated and not same:
+            clashes.setdefault(document.source, []).append(repeated)
     for source, lost in clashes.items():
         rejects += emptied("file", source, used[source], lost) if used[source] or len(lost) > 1 else []
     return list(kept.values()), rejects
+
+
+def repeat(document: Raw, kept: dict[str, Raw]) -> Reject | None:
+    """Keep a document whose id is new, else return its reject."""
+    first = kept.setdefault(document.document_id, document)
+    if first is document:
+        return None
+    how = "word for word" if first.text == document.text else "with another text"
+    detail = f"{document.source} repeats {first.source} {how}"
+    return Reject("document", document.document_id, "duplicate_id", detail, document.text)
 
 
 def documents_frame(documents: Iterable[Raw]) -> pl.DataFrame:
@@ -169,9 +179,12 @@ def read_rows(found: Found, kind: str, max_bytes: int) -> Iterator[Row | Reject]
 
 
 def _row_document(row: Row, source: str, max_bytes: int, settings: Settings) -> Raw | Reject:
-    text = text_of(row.values, "text")
-    title = text_of(row.values, "title") or id_of(row.values, "title")  # a year may be a number
-    name = id_of(row.values, *IDS)
+    try:
+        text, title, name = text_of(row.values, "text"), title_of(row.values, "title"), id_of(row.values, *IDS)
+        language = text_of(row.values, "language") or settings.language
+        licence = text_of(row.values, *LICENCES) or settings.licence
+    except UnusableError as error:
+        return Reject("document", row.place, "invalid_value", str(error))
     value = row.values.get("text")
     if not text and title and (value is None or isinstance(value, str)):
         text, title = title, ""  # a title alone is what there is to read
@@ -180,8 +193,6 @@ def _row_document(row: Row, source: str, max_bytes: int, settings: Settings) -> 
         return Reject("document", name or row.place, "missing_text", where + _no_text(row))
     if _is_large(text, max_bytes):
         return Reject("document", name or row.place, "too_large", f"{row.place}: more than {max_bytes} bytes", text)
-    language = text_of(row.values, "language") or settings.language
-    licence = text_of(row.values, *LICENCES) or settings.licence
     return Raw(name or content_id(title, text), title, text, language, licence, source)
 
 

@@ -5,7 +5,7 @@ from functools import cache
 
 from lingua import Language, LanguageDetector, LanguageDetectorBuilder
 
-from nestling.corpus.language import language
+from nestling.corpus.language import is_recognised, language
 
 # What the wanted language is told from; in other scripts lingua tells all. The near ones count in full, a far
 # one must be ten times as likely, which refuses no good query more and still catches most of its texts. Against all 75
@@ -20,11 +20,14 @@ def language_shares(texts: Sequence[str], wanted: str) -> list[float]:
     """Return for each text the probability of the wanted language (ISO 639-1) over that of the likeliest one.
 
     Returns:
-        At least 1 where none is likelier; 0 where the text is in the script of none of them.
+        At least 1 where none is likelier, or the detector does not know the wanted one; 0 where the text is in the
+        script of none of them.
 
     Raises:
         UserError: there is no such language.
     """
+    if not is_recognised(wanted):
+        return [1.0] * len(texts)
     shares: list[float] = []
     for start in range(0, len(texts), _BATCH):
         part = list(texts[start : start + _BATCH])

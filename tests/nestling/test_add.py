@@ -77,7 +77,7 @@ def test_files_are_copied_and_what_is_left_is_told_with_its_reason(nestling):
 
 
 def test_a_big_set_is_for_dvc(nestling):
-    put("grande/a.jsonl", json.dumps({"text": "x" * 6_000_000}))
+    put("grande/a.jsonl", "".join(json.dumps({"text": f"{n} {'x' * 900}"}) + "\n" for n in range(6000)))
     assert "dvc add data/raw/grande" in nestling("add", "files", "grande")[1]
 
 
@@ -229,7 +229,7 @@ def test_a_folder_that_is_not_beir_ends_in_one_sentence(nestling, beir, lost, ar
 def test_beir_qrels_without_their_document_are_refused(nestling, beir):
     put("squad/qrels/test.tsv", "query-id\tcorpus-id\tscore\nq0\td9\t1\n")
     code, said = nestling("add", "beir", beir)
-    assert (code, "1 documents that are not there ('d9')" in said) == (1, True)
+    assert (code, "1 documents that are not there ('d9'" in said) == (1, True)
     assert not Path("data/raw/squad").exists()
 
 
@@ -350,6 +350,23 @@ def test_scores_that_show_no_scale_are_refused_until_it_is_said(nestling, scores
     assert (pairs["score"].min(), pairs["score"].max()) == (0, 1)
 
 
+@pytest.mark.parametrize("scale", [(0, "inf"), ("-inf", 5), (0, "nan"), (5, 0), (-1e308, 1e308)])
+def test_a_scale_is_two_finite_numbers(nestling, scale):
+    put("it.csv", "sentence1,sentence2,score\na,b,0\nc,d,5\n")
+    code, said = nestling("add", "sts", "it.csv", "--set", "mine", "--scale", *scale)
+    assert (code, "two finite numbers" in said, Path("data").exists()) == (1, True, False)
+
+
+def test_a_new_scale_leaves_the_rest_of_set_yaml_as_it_is(nestling):
+    text = "# dei colleghi\nlicense: 'MIT' # così\nsts_scale:  # per file\n  sts/a.csv: [0, 10] # dieci\n"
+    put("data/raw/mine/set.yaml", text)
+    put("b.csv", "sentence1,sentence2,score\nc,d,1\nc,e,5\n")
+    assert nestling("add", "sts", "b.csv", "--set", "mine", "--scale", 1, 5)[0] == 0
+    said = Path("data/raw/mine/set.yaml").read_text()
+    assert yaml.safe_load(said)["sts_scale"] == {"sts/a.csv": [0, 10], "sts/b.csv": [1, 5]}
+    assert [line for line in text.splitlines() if line not in said.splitlines()] == []
+
+
 def test_a_second_file_of_pairs_has_a_scale_of_its_own(nestling):
     put("a.csv", "sentence1,sentence2,score\na,b,0\na,c,10\n")
     put("b.csv", "sentence1,sentence2,score\nc,d,1\nc,e,5\n")
@@ -387,7 +404,7 @@ def test_beirs_qrels_are_read_by_their_header_and_its_document_may_be_a_title(ne
     assert qrels == "query-id\tcorpus-id\tscore\nq0\td0\t1\nq1\td1\t2\n"
     put("squad/corpus.jsonl", json.dumps({"_id": "d0", "text": " "}) + "\n" + json.dumps(rows[1]))
     code, said = nestling("add", "beir", beir, "--set", "other")
-    assert (code, "1 documents without text ('d0')" in said) == (1, True)
+    assert (code, "1 documents without text ('d0': corpus.jsonl:1" in said) == (1, True)
 
 
 def test_a_hub_datasets_ids_stay_as_they_are(nestling):
@@ -398,6 +415,70 @@ def test_a_hub_datasets_ids_stay_as_they_are(nestling):
     assert "note: 1 of the texts have no id in column id: their content names them" in said
     lines = Path("data/raw/ds/documents/ds-train.jsonl").read_text().splitlines()
     assert [json.loads(line).get("_id") for line in lines] == ["007", None, "9", "10"]
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [("klingon", "klingon"), ("", "say something"), ("italiano", ""), ("km", ""), ("it-IT", ""), ("no", "")],
+)
+def test_a_language_must_be_one(nestling, option, said):
+    put("docs/a.txt", "uno")
+    code, told = nestling("add", "files", "docs", "--language", option)
+    assert (code, said in told, Path("data/raw/docs").exists()) == (int(bool(said)), True, not said)
+    if not said:
+        assert read_documents(Path("data/raw/docs"), 1000)[0]["language"].to_list() == [option]
+
+
+def test_an_empty_licence_is_none(nestling):
+    put("docs/a.txt", "uno")
+    assert nestling("add", "files", "docs", "--licence", "")[0] == 1
+
+
+def test_a_link_to_a_folder_is_that_folder(nestling):
+    put("docs/a/b.txt", "uno")
+    Path("linked").symlink_to("docs")
+    assert nestling("add", "files", "linked", "--set", "mine")[0] == 0
+    assert tree("data/raw") == ["mine/documents/a/b.txt"]
+
+
+def test_repeats_are_no_documents_as_in_prepare(nestling):
+    put("docs/a.csv", "id,text\n1,uno\n1,uno\n2,due\n")
+    put("docs/b.csv", "id,text\n2,altro\n3,tre\n")
+    said = nestling("add", "files", "docs")[1]
+    assert "read a.csv: 2 documents, 1 rows that cannot be used (1 duplicate_id" in said
+    assert "read b.csv: 1 documents, 1 rows that cannot be used (1 duplicate_id" in said
+    documents, rejected = read_documents(Path("data/raw/docs"), 1000)
+    assert (documents.height, rejected.height) == (3, 2)
+
+
+def test_a_gzip_file_that_was_cut_is_no_dataset_and_half_a_file_of_documents(nestling, beir):
+    whole = gzip.compress(
+        "".join(json.dumps({"_id": f"d{n}", "text": f"t{n**9}"}) + "\n" for n in range(900)).encode()
+    )
+    put("squad/corpus.jsonl.gz", whole[:-200])
+    code, said = nestling("add", "beir", beir)
+    assert (code, said.count("\n"), "corpus.jsonl.gz: broken gzip" in said) == (1, 1, True)
+    put("docs/b.jsonl.gz", whole[:-200])
+    code, said = nestling("add", "files", "docs")
+    assert (code, "1 rows that cannot be used (1 damaged; b.jsonl.gz: broken gzip" in said) == (0, True)
+    put("ds/train.jsonl.gz", whole[:-200])
+    code, said = nestling("add", "hub", "ds", "--split", "train", "--column", "text", "--revision", "r", "--set", "h")
+    assert (code, "cannot be read" in said) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["sts", "mia prova.csv", "--set", "mine", "--eval"], ["beir", "--suite", "a b"]]
+)
+def test_a_name_that_no_suite_can_have_says_what_to_rename(nestling, beir, arguments):
+    put("mia prova.csv", "sentence1,sentence2,score\na,b,1\n")
+    code, said = nestling("add", arguments[0], *([beir] if arguments[0] == "beir" else []), *arguments[1:])
+    assert (code, "cannot name a suite" in said, "in eval/" in said) == (1, True, False)
+
+
+def test_a_row_of_a_hub_dataset_that_is_broken_is_told_as_such(nestling):
+    put("ds/train.csv", 'id,testo\n1,"Il mulino" apre\n2,\n3,tre\n')
+    said = nestling("add", "hub", "ds", "--revision", "r", "--split", "train", "--column", "testo")[1]
+    assert "left 1 rows without text, 1 rows that cannot be used (1 broken_row; train.csv:2: a stray quote)" in said
 
 
 def test_what_cannot_be_moved_in_leaves_the_set_as_it_was(nestling):

@@ -73,6 +73,23 @@ def test_two_stray_quotes_swallow_no_rows_between_tabs(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("content", "texts", "broken"),
+    [
+        ('id\ttext\n1\t"Il mulino" apre\n2\tdetto "il gufo"\n', ['"Il mulino" apre', 'detto "il gufo"'], 0),
+        ('id\ttext\n1\t"Il mulino" apre\n2\t"uno"\n3\t"due"\n', ["uno", "due"], 1),  # a file with quoting
+        ('id,text\n1,"Il mulino" apre\n2,due\n', ["due"], 1),
+        ('id,text\n1,"Il \\"mulino\\", poi"\n2,"C:\\x, y"\n', ['Il "mulino", poi', "C:\\x, y"], 0),
+        ('id,text\n"1" ,"Apre, poi" \n2,due\n', ["Apre, poi", "due"], 0),
+        ('" ID ","TEXT" \n"1","uno"\n', ["uno"], 0),
+    ],
+)
+def test_what_quotes_mean_is_told_by_the_whole_file(tmp_path, content, texts, broken):
+    rows, rejects = read(tmp_path, content)
+    assert [row["text"] for row in rows] == texts
+    assert [reason for _, reason in rejects] == ["broken_row"] * broken
+
+
+@pytest.mark.parametrize(
     ("ids", "read_as"),
     [
         (["1.0", "", "3.0"], ["1", "", "3"]),
@@ -80,6 +97,7 @@ def test_two_stray_quotes_swallow_no_rows_between_tabs(tmp_path):
         (["1.0", "2.0", "3.0"], ["1.0", "2.0", "3.0"]),  # versions or chapters: none is missing
         (["1.0", "", "1.1"], ["1.0", "", "1.1"]),
         (["007", "", "8"], ["007", "", "8"]),
+        (['"7,0"', "", '"8,0"'], ["7", "", "8"]),
     ],
 )
 def test_ids_that_a_missing_one_turned_into_floats_are_whole_numbers(tmp_path, ids, read_as):

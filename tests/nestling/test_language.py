@@ -1,7 +1,8 @@
 import pytest
 
-from nestling.corpus.language import best_language, code_of, is_certainly_not, language, recognise
+from nestling.corpus.language import best_language, code_of, is_certainly_not, is_recognised, recognise
 from nestling.errors import UserError
+from nestling.queries.languages import language_shares
 
 TEXTS = {
     "it": "Il mulino apre alle nove e chiude quando il mugnaio ha finito di macinare.",
@@ -36,15 +37,43 @@ def test_no_texts_give_no_answers():
     assert best_language([], ["it"]) == []
 
 
-@pytest.mark.parametrize("code", ["xx", "IT", "ita", "", "italiano"])
-def test_a_code_that_is_no_language_is_named_with_the_parameter(code):
-    with pytest.raises(UserError, match=f"^shared.languages holds '{code}'.* it, "):
-        language(code)
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [("xx", "codes such as"), ("", "codes such as"), *((s, "write it") for s in ("IT", "ita", "italiano"))],
+)
+def test_a_code_that_is_no_language_is_named_with_the_parameter(code, hint):
+    with pytest.raises(UserError, match=f"^shared.languages holds '{code}'.*{hint}"):
+        recognise(["uno"], [code])
+
+
+KHMER = "ភាសាខ្មែរជាភាសាផ្លូវការរបស់ប្រទេសកម្ពុជា"
+
+
+@pytest.mark.parametrize("code", ["km", "lo", "fur"])
+def test_a_language_that_the_detector_does_not_know_is_its_owners_word(code):
+    assert not is_recognised(code)
+    assert [seen.share for seen in recognise([KHMER, TEXTS["it"]], [code])] == [0.0, 0.0]
+    assert not is_certainly_not(f"{KHMER} router Wi-Fi", code, "en")
+    assert language_shares([KHMER], code) == [1.0]
 
 
 @pytest.mark.parametrize(
     ("said", "code"),
-    [("it", "it"), ("IT", "it"), ("it-IT", "it"), ("pt_BR", "pt"), ("ita", "it"), ("Italian", "it"), ("no", "nb")],
+    [
+        ("it", "it"),
+        ("IT", "it"),
+        ("it-IT", "it"),
+        ("pt_BR", "pt"),
+        ("ita", "it"),
+        ("Italian", "it"),
+        ("no", "nb"),
+        ("Italiano", "it"),
+        ("inglese", "en"),
+        ("català", "ca"),
+        ("km", "km"),
+        ("Khmer", "km"),
+        ("lao", "lo"),
+    ],
 )
 def test_a_language_is_known_by_the_names_that_people_give_it(said, code):
     assert code_of(said) == code

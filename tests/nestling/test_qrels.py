@@ -44,6 +44,10 @@ def test_columns_are_those_that_the_header_names_else_beirs_or_trecs(tmp_path, c
     [
         "domanda\tdocumento\tvoto\nq1\td1\t2\n",
         "query-id\tcorpus-id\nq1\td1\n",
+        "query-id\tcorpus-id\trelevance\tscore\nq1\td1\t0\t87\n",
+        "query-id\tcorpus-id\tscore\tscore\nq1\td1\t0\t87\n",
+        "qid,query_id,docid,score\n1,q1,d1,1\n",
+        "qid\tdocid\tpid\tscore\nq1\td1\tp1\t1\n",
         "q1\td1\t2\t3\nq2\td2\t2\t3\n",  # neither BEIR's three columns nor TREC's four
         "q1\td1\n",
         "",
@@ -51,6 +55,18 @@ def test_columns_are_those_that_the_header_names_else_beirs_or_trecs(tmp_path, c
 )
 def test_columns_that_cannot_be_told_are_not_guessed(tmp_path, content):
     assert read(tmp_path, content) == ([], [("test.tsv", "unreadable")])
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ("q1\t1.0\t1\nq2\t\t1\nq3\t3.0\t1\n", [("q1", "1", 1), ("q3", "3", 1)]),
+        ("1.0\td1\t1\n\td2\t1\n2,0\td3\t1\n", [("1", "d1", 1), ("2", "d3", 1)]),
+        ("1.0\t2.0\t1\n3.0\t4.0\t1\n", [("1.0", "2.0", 1), ("3.0", "4.0", 1)]),  # none is missing
+    ],
+)
+def test_ids_that_a_missing_one_turned_into_floats_are_whole_numbers(tmp_path, rows, expected):
+    assert read(tmp_path, HEADER + rows)[0] == expected
 
 
 def test_a_judgement_that_is_given_again_is_told_whatever_its_grade(tmp_path):

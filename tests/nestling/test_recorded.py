@@ -8,12 +8,21 @@ import pytest
 from nestling.corpus.ids import content_id
 from nestling.corpus.pairs import read_pairs
 from nestling.corpus.qrels import Known
-from nestling.corpus.recorded import read_recorded, read_sts, read_suites
+from nestling.corpus.recorded import check_scales, read_recorded, read_sts, read_suites
+from nestling.corpus.rejects import RefusedError, Reject
 from nestling.errors import UserError
 from nestling.tables.corpus import RecordedQuery, Rejected, SuiteQrel, SuiteQuery
 from nestling.tables.io import check
 
-KNOWN = Known({"d1", "d2", "d3"}, {"blank": "missing_text", "huge": "too_large"})
+KNOWN = Known.of(
+    ["d1", "d2", "d3"],
+    [
+        Reject("document", "blank", "missing_text", "a.jsonl:1"),
+        Reject("document", "huge", "too_large"),
+        Reject("line", "a.jsonl:3", "invalid_utf8"),
+    ],
+    "document",
+)
 
 
 def put(folder: Path, name: str, content: str | bytes) -> None:
@@ -81,6 +90,10 @@ def test_queries_without_pointers_take_those_of_the_train_qrels(tmp_path):
         ({"_id": "x", "text": "x?", "document_id": "huge"}, "x", "unknown_document"),
         ({"_id": "x", "text": "x?"}, "x", "no_document"),
         ({"_id": "q1", "text": "x?", "document_id": "d1"}, "q1", "duplicate_id"),
+        ({"_id": "x", "text": "&shy;", "document_id": "d1"}, "x", "missing_text"),
+        ({"_id": ["x"], "text": "x?", "document_id": "d1"}, "queries.jsonl:2", "invalid_value"),
+        ({"_id": "x", "id": "y", "text": "x?", "document_id": "d1"}, "queries.jsonl:2", "invalid_value"),
+        ({"_id": "x", "text": "x?", "document_id": [{"id": "d1"}]}, "queries.jsonl:2", "invalid_value"),
     ],
 )
 def test_a_query_that_cannot_be_used_is_rejected_with_its_reason(tmp_path, row, item_id, reason):
@@ -129,8 +142,12 @@ def test_scores_come_to_lie_between_0_and_1(tmp_path, scores, said, expected):
         ([1, 3, 2, 5], "", "none of its 4 scores is below 1"),
         ([2, 5] * 10, "", "none of its 20 scores is below 2"),
         ([0, 4] * 10, "", "none of its 20 scores is above 4"),
-        ([0, 1, "due", 1], "", "no score exceeds 1, but 1 rows have a score that cannot be read"),
-        ([0, 1, "2;5"], "", "no score exceeds 1, but 1 rows have a score that cannot be read"),
+        ([0, 1, "due", 1], "", "1 rows have a score that cannot be read"),
+        ([0, 1, "2;5"], "", "1 rows have a score that cannot be read"),
+        ([0, 5, "9;8"], "", "1 rows have a score that cannot be read"),
+        ([0, 5, *[3] * 200, "alto"], "", "1 rows have a score that cannot be read"),
+        ([0, 5, 10], "sts_scale: [0, 5]", "1 of 3 scores are outside the scale of 0 to 5"),
+        ([*[0, 5] * 9, 55], "sts_scale: [0, 5]", "1 of 19 scores are outside"),
         ([0, 1, 3, 4], "sts_scale: [0, 1]", "2 of 4 scores are outside the scale of 0 to 1"),
         ([0, 1, 3, 4], "sts_scale: {sts/b.csv: [0, 1]}", None),
     ],
@@ -167,6 +184,7 @@ def test_every_broken_row_of_pairs_has_its_reason(tmp_path):
         "sts/a.csv",
         'sentence1,sentence2,score\nuno,"due, tre",5\nuno,,3\nuno,due,alto\nuno,due,nan\nuno,due\n',
     )
+    put(tmp_path, "set.yaml", "sts_scale: {sts/a.csv: [0, 5]}")
     put(tmp_path, "sts/b.csv", "score;sentence1;sentence2;genre\n0.5;quattro;cinque;news\n")
     put(tmp_path, "sts/c.tsv", "SENTENCE1\tSentence2\tscore\nsei\tsette\t1\n")
     put(tmp_path, "sts/c.doc", "x")
@@ -240,8 +258,9 @@ def test_a_csv_file_is_a_suite_of_pairs(tmp_path):
     ("row", "sentence"),
     [
         ("".join(f"q{n}\td1\t1\n" for n in range(3, 8)), r"gold: the qrels name 5 queries .*'q3', 'q4', 'q5'\)"),
-        ("q1\td9\t1\n", r"gold: the qrels name 1 documents that are not there \('d9'\): correct eval/gold"),
-        ("q1\tblank\t1\n", r"gold: the qrels name 1 documents without text \('blank'\)"),
+        ("q1\td9\t1\n", r"gold: the qrels name 1 documents that are not there \('d9'.*\): correct eval/gold"),
+        ("q1\td9\t1\n", r"'d9'; 1 lines or files could not be read: a.jsonl:3: invalid_utf8"),
+        ("q1\tblank\t1\n", r"gold: the qrels name 1 documents without text \('blank': a.jsonl:1\)"),
         ("q1\thuge\t1\n", r"gold: the qrels name 1 documents that were left out \('huge': too_large\)"),
     ],
 )
@@ -380,5 +399,61 @@ def test_a_file_of_queries_of_which_nothing_is_left_says_why(tmp_path):
 
 def test_a_file_of_which_most_is_left_out_is_told(tmp_path, capsys):
     put(tmp_path, "sts/a.csv", "sentence1,sentence2,score\na,b,5\nc,d,alto\ne,f,\n")
+    put(tmp_path, "set.yaml", "sts_scale: [0, 5]")
     read_sts(tmp_path)
     assert "warning: sts/a.csv: 2 of 3 were left out (2 score_not_a_number)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        (b'{"_id": "q9", "text": ""}', r"1 queries without text \('q9': eval/gold/queries.jsonl:3\)"),
+        (b'{"_id": "q9", "text": "\\u00ad"}', r"1 queries without text \('q9': eval/gold/queries.jsonl:3\)"),
+        (
+            b'{"_id": "q9", "text": "\xff"}',
+            r"not there \('q9'; 1 lines .* eval/gold/queries.jsonl:3: invalid start byte",
+        ),
+    ],
+)
+def test_a_query_that_was_rejected_is_told_with_its_cause_and_its_place(tmp_path, line, sentence):
+    suite(tmp_path, HEADER + "q9\td1\t1\n")
+    with (tmp_path / "eval/gold/queries.jsonl").open("ab") as file:
+        file.write(line)
+    with pytest.raises(RefusedError, match=sentence) as error:
+        read_suites(tmp_path, KNOWN)
+    assert [reject.reason for reject in error.value.rejects] == ["invalid_utf8" if b"\xff" in line else "missing_text"]
+
+
+@pytest.mark.parametrize("corpus", ["", '{"_id": "d1", "text": "&nbsp;"}'])
+def test_a_suites_corpus_without_a_document_says_so(tmp_path, corpus):
+    suite(tmp_path, HEADER + "q1\td1\t1\n")
+    put(tmp_path, "eval/gold/corpus.jsonl", corpus)
+    with pytest.raises(UserError, match=r"eval/gold/corpus.jsonl has no document \(1 missing_text; "):
+        read_suites(tmp_path, KNOWN)
+
+
+def test_hidden_names_make_no_suite(tmp_path):
+    put(tmp_path, "eval/gold/.DS_Store", "x")
+    put(tmp_path, "eval/.DS_Store", "x")
+    assert read_suites(tmp_path, KNOWN).rejected.is_empty()
+
+
+def test_a_scale_of_a_file_that_is_not_there_is_refused(tmp_path):
+    graded(tmp_path, [0, 5], "sts/a.csv")
+    graded(tmp_path, [0, 5], "eval/b.csv")
+    suite(tmp_path, HEADER + "q1\td1\t1\n")
+    for said in ("sts_scale: [0, 5]", "sts_scale: {sts/a.csv: [0, 5], eval/b.csv: [0, 5]}"):
+        put(tmp_path, "set.yaml", said)
+        check_scales(tmp_path)
+    put(tmp_path, "set.yaml", "sts_scale: {a.csv: [0, 5]}")
+    with pytest.raises(UserError, match=r"'a.csv', which is not there; files of pairs: sts/a.csv, eval/b.csv"):
+        check_scales(tmp_path)
+
+
+def test_qrels_to_train_on_whose_columns_cannot_be_told_stop_the_build(tmp_path):
+    put(tmp_path, "queries.jsonl", jsonl({"_id": "q1", "text": "uno?", "document_id": "d1"}))
+    put(tmp_path, "qrels/train.tsv", "query-id\tcorpus-id\trelevance\tscore\nq1\td2\t0\t87\n")
+    assert recorded(tmp_path)[1] == [
+        ("file", "qrels/train.tsv", "unreadable"),
+        ("file", "qrels/train.tsv", "all_rejected"),
+    ]

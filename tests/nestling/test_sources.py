@@ -1,6 +1,7 @@
 import gzip
 import json
 from collections import Counter
+from datetime import date
 from pathlib import Path
 
 import polars as pl
@@ -15,6 +16,7 @@ from nestling.tables.corpus import Document, Rejected
 from nestling.tables.io import check
 
 MAX = 10_000
+_NOTHING = (b" \\u200b", b"&nbsp;", b"&shy; ", b"\\u00ad")  # texts of which cleaning leaves nothing
 
 
 @pytest.fixture
@@ -139,6 +141,12 @@ def test_set_yaml_speaks_for_documents_that_say_nothing(folder):
         ("licenza: CC0", "licenza is 'CC0'"),
         ("language: no", "put it in quotes"),
         ("sts_scale: [5, 0]", "lowest, highest"),
+        ("sts_scale: [0, .inf]", "lowest, highest"),
+        ("sts_scale: {sts/a.csv: [0, .nan]}", "lowest, highest"),
+        ("sts_scale: [-1.0e+308, 1.0e+308]", "lowest, highest"),
+        ("language: Klingon", "no language that is known"),
+        ("language: ''", "must say something"),
+        ("licence: ' '", "must say something"),
         ("[", "not valid YAML"),
         ("- a", "the whole is"),
     ],
@@ -158,7 +166,7 @@ def test_a_set_yaml_that_means_nothing_is_refused(folder, text, sentence):
         (b'["a"]', "line", "corpus.jsonl:2", "not_an_object"),
         (b'{"text": "\xe8"}', "line", "corpus.jsonl:2", "invalid_utf8"),
         (b'{"text": "\\ud800"}', "line", "corpus.jsonl:2", "invalid_utf8"),
-        (b'{"_id": "x", "text": " \\u200b"}', "document", "x", "missing_text"),
+        *((b'{"_id": "x", "text": "%b"}' % text, "document", "x", "missing_text") for text in _NOTHING),
         (b'{"_id": "x", "text": 3}', "document", "x", "missing_text"),
         (b'{"_id": "first", "text": "uno"}', "document", "first", "duplicate_id"),
         (b'{"_id": "first", "text": "altro"}', "document", "first", "duplicate_id"),
@@ -224,6 +232,7 @@ def test_a_csv_field_longer_than_pythons_limit_is_read(folder):
         ("a.txt", b"\xff\xfe", "document", "missing_text"),
         ("a.txt", "Zażółć gęślą jaźń".encode("cp1250"), "document", "invalid_utf8"),
         ("a.txt", b" \n", "document", "missing_text"),
+        ("a.txt", b"&nbsp;", "document", "missing_text"),
         ("a.txt", b"a" * (MAX + 1), "document", "too_large"),
         ("a.pdf", pdf(""), "document", "missing_text"),
         ("a.pdf", b"%PDF-1.4 no more", "file", "unreadable"),
@@ -248,11 +257,17 @@ def test_what_stands_before_the_break_in_a_gzip_file_is_kept(folder):
     put(folder, "corpus.jsonl.gz", gzip.compress(rows.encode())[:-1000])
     kept, rejected = read(folder)
     assert len(kept) > 500
-    assert rejected[-1] == ("file", "corpus.jsonl.gz", "unreadable")
+    assert rejected[-1] == ("file", "corpus.jsonl.gz", "damaged")
 
 
 @pytest.mark.parametrize(
-    "frame", [pl.DataFrame({"text": [1]}), pl.DataFrame({"_id": ["a"]}), pl.DataFrame({"text": ["a"], "_id": [0.5]})]
+    "frame",
+    [
+        pl.DataFrame({"text": [1]}),
+        pl.DataFrame({"_id": ["a"]}),
+        pl.DataFrame({"text": ["a"], "_id": [[1]]}),
+        pl.DataFrame({"text": ["a"], "Text": ["b"]}),
+    ],
 )
 def test_a_parquet_file_of_other_types_is_rejected_with_the_column(folder, frame):
     frame.write_parquet(folder / "documents" / "a.parquet")
@@ -279,10 +294,44 @@ def test_links_are_followed_within_the_set_only(folder, tmp_path):
 
 
 def test_keys_are_compared_without_capitals_and_a_title_may_be_a_number(folder):
-    rows = [{"ID": 7, "Title": 2024, "text": "sette"}, {"_id": "x", "_ID": "y", "Text": "otto", "title": 1.5}]
+    rows = [
+        {"ID": 7, "Title": 2024, "text": "sette"},
+        {"_id": "x", "_ID": "x", "Text": "otto", "title": 1.5, "text": ""},
+    ]
     put(folder, "documents/a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     kept, rejected = read(folder)
-    assert (kept["7"]["title"], kept["7"]["text"], kept["x"]["text"]) == ("2024", "sette", "otto")
+    assert [kept["7"][key] for key in ("title", "text")] == ["2024", "sette"]
+    assert [kept["x"][key] for key in ("title", "text")] == ["1.5", "otto"]
+    assert rejected == []
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"_id": "x", "_ID": "y", "text": "uno"},
+        {"_id": "x", "id": "y", "text": "uno"},
+        {"_id": "x", "text": "uno", "Text": "due"},
+        {"_id": "x", "text": "uno", "licence": "MIT", "license": "CC0-1.0"},
+        {"_id": ["x"], "text": "uno"},
+        {"_id": {"$oid": "x"}, "text": "uno"},
+        {"_id": True, "text": "uno"},
+    ],
+)
+def test_a_row_whose_id_or_text_cannot_be_told_is_rejected(folder, row):
+    put(folder, "corpus.jsonl", json.dumps(row))
+    kept, rejected = read(folder)
+    assert (list(kept), rejected) == (["good.txt"], [("document", "corpus.jsonl:1", "invalid_value")])
+
+
+def test_ids_and_titles_that_are_numbers_or_dates_are_their_shortest_text(folder):
+    ids = {"float": [1.1, 9.5], "single": pl.Series([0.1, 2.0], dtype=pl.Float32)}
+    for name, values in {**ids, "day": [date(2024, 5, 1), date(2024, 5, 2)]}.items():
+        frame = pl.DataFrame({"_id": values, "title": values, "text": ["uno", "due"]})
+        frame.write_parquet(folder / f"documents/{name}.parquet")
+    put(folder, "corpus.jsonl", '{"_id": 7.25, "text": "sette"}')
+    kept, rejected = read(folder)
+    assert set(kept) == {"7.25", "1.1", "9.5", "0.1", "2", "2024-05-01", "2024-05-02", "good.txt"}
+    assert kept["9.5"]["title"] == "9.5"
     assert rejected == []
 
 
@@ -320,6 +369,21 @@ def test_a_set_without_documents_has_the_reasons(folder):
 def test_a_text_is_read_in_the_encoding_that_its_letters_show(folder, encoding):
     put(folder, "documents/good.txt", "Perché no? Così è più bello.".encode(encoding))
     assert read(folder)[0]["good.txt"]["text"] == "Perché no? Così è più bello."
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_json_lines_with_the_line_ends_of_old_macs_are_read(folder, encoding):
+    lines = ['{"_id": "a", "text": "perché"}', "{", '{"_id": "c", "text": "tre"}']
+    put(folder, "corpus.jsonl", "\r".join(lines).encode(encoding))
+    kept, rejected = read(folder)
+    assert list(kept) == ["a", "c", "good.txt"]
+    assert rejected == [("line", "corpus.jsonl:2", "broken_json")]
+
+
+def test_json_lines_that_were_joined_are_read(folder):
+    put(folder, "corpus.jsonl", '\ufeff{"_id": "a", "text": "uno"}\n\ufeff{"_id": "b", "text": "due"}\n\ufeff')
+    kept, rejected = read(folder)
+    assert (list(kept), rejected) == (["a", "b", "good.txt"], [])
 
 
 def test_json_lines_in_utf_16_are_read(folder):

@@ -1,5 +1,6 @@
 """The rules of the stage on frames of a few rows, and the stage itself in a folder of its own."""
 
+import gzip
 import json
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ from nestling.corpus.copies import drop_duplicates
 from nestling.corpus.ids import content_id
 from nestling.corpus.splits import LEDGER
 from nestling.errors import UserError
-from nestling.tables.corpus import Document, Passage, Rejected, SplitQuery, SuiteDocument, SuiteQuery
+from nestling.tables.corpus import Document, Passage, Rejected, SplitQuery, SuiteDocument, SuitePair, SuiteQuery
 from nestling.tables.io import check, empty, read_table
 from stages.prepare import PrepareParams, clean_documents, judge, main, make_pairs, make_passages
 
@@ -347,9 +348,50 @@ def test_a_suite_that_names_a_document_without_text_says_so_and_keeps_the_reject
     (folder / "eval/gold/qrels").mkdir(parents=True)
     (folder / "eval/gold/queries.jsonl").write_text('{"_id": "q", "text": "quando apre"}')
     (folder / "eval/gold/qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\nq\tb.txt\t1\n")
-    with pytest.raises(UserError, match=r"the qrels name 1 documents without text \('b.txt'\)"):
+    (folder / "sts").mkdir()
+    (folder / "sts/it.csv").write_text("sentence1,sentence2,score\na,b,0\nc,,5\n")
+    with pytest.raises(UserError, match=r"the qrels name 1 documents without text \('b.txt': the file is empty\)"):
+        main()
+    assert left_out() == ["missing_text"] * 2
+
+
+def test_what_a_suite_left_out_before_it_stopped_is_kept(folder):
+    put(folder, a=MILL)
+    (folder / "eval/gold/qrels").mkdir(parents=True)
+    (folder / "eval/gold/queries.jsonl").write_text('{"_id": "q", "text": "&shy;"}\n{"_id": "r", "text": "apre?"}')
+    (folder / "eval/gold/qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\nq\ta.txt\t1\n")
+    with pytest.raises(UserError, match=r"1 queries without text \('q': eval/gold/queries.jsonl:1\)"):
         main()
     assert left_out() == ["missing_text"]
+
+
+def test_a_pair_of_a_suite_of_which_a_sentence_says_nothing_is_left_out(folder):
+    put(folder, a=MILL)
+    (folder / "eval").mkdir()
+    (folder / "eval/it.csv").write_text("sentence1,sentence2,score\na,b,0\n&nbsp;,d,5\n")
+    main()
+    assert read_table("data/suites/pairs.parquet", SuitePair)["sentence1"].to_list() == ["a"]
+    assert read_table("data/prepared/rejected.parquet", Rejected)["reason"].to_list() == ["missing_text"]
+
+
+def test_a_file_of_which_a_part_is_read_is_not_called_left_out(folder, capsys):
+    rows = "".join(json.dumps({"_id": str(n), "text": f"{MILL} {n**9}"}) + "\n" for n in range(300))
+    (folder / "documents/b.jsonl.gz").write_bytes(gzip.compress(rows.encode())[:-100])
+    main()
+    assert "warning: documents/b.jsonl.gz is read in part: broken gzip" in capsys.readouterr().err
+
+
+def test_a_language_that_no_detector_knows_is_carried_by_its_owners_word(folder, capsys):
+    khmer = "ភាសាខ្មែរជាភាសាផ្លូវការរបស់ប្រទេសកម្ពុជា ហើយមានអ្នកនិយាយជាច្រើនលាននាក់ទូទាំងពិភពលោក"
+    rows = [{"text": khmer, "language": "Khmer"}, {"text": MILL, "language": "klingon"}, {"text": f"{khmer} ១"}]
+    (folder / "corpus.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    params = Path("params.yaml")
+    params.write_text(params.read_text().replace("- it\n", "- it\n  - km\n"))
+    main()
+    assert sorted(read_table("data/prepared/passages.parquet", Passage)["language"]) == ["it", "km"]
+    assert "1 documents declare a language that is not known ('klingon')" in capsys.readouterr().err
+    (said,) = read_table("data/prepared/rejected.parquet", Rejected)["detail"]
+    assert "km must be declared" in said
 
 
 def test_a_document_with_its_title_alone_is_searched(folder):
@@ -390,7 +432,7 @@ def test_queries_are_cleaned_and_one_of_which_nothing_is_left_is_rejected(folder
     main()
     assert read_table("data/prepared/recorded.parquet", SplitQuery)["text"].to_list() == ["quando apre il mulino"]
     rejected = read_table("data/prepared/rejected.parquet", Rejected)
-    assert rejected.select("item", "item_id", "reason").rows() == [("query", "r", "empty")]
+    assert rejected.select("item", "item_id", "reason").rows() == [("query", "r", "missing_text")]
 
 
 def test_a_suite_loses_no_document_and_its_queries_are_cleaned(folder):
