@@ -9,6 +9,7 @@ On a machine without a GPU: OMP_NUM_THREADS=1. The model is a tiny one of random
 """
 
 import argparse
+import gc
 import itertools
 import json
 import random
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,7 @@ from nestling.llm.asking import Llm
 from nestling.llm.backend import ChatRefusal, ChatRequest, ModelParams, SamplingParams
 from nestling.llm.meter import Meter
 from nestling.llm.response_cache import ResponseCache
-from nestling.llm.vllm import VllmBackend, VllmParams
+from nestling.llm.vllm import VllmBackend, VllmParams, engine_options, set_environment
 from nestling.models import fingerprint
 from nestling.queries.writing import KindParams, WritingParams, write_queries
 from tests.tiny_llm import tiny_llm
@@ -82,7 +84,15 @@ def ours(model: ModelParams, backend: Any, rows: pl.DataFrame, writing: WritingP
         return time.perf_counter() - start
 
 
-def bare(engine: Any, requests: list[ChatRequest]) -> float:
+def bare_engine(model: ModelParams) -> Any:
+    """Return vLLM's own LLM with the options that ours has."""
+    set_environment()
+    from vllm import LLM
+
+    return LLM(**engine_options(Path(model.name), PARAMS))
+
+
+def bare(model: ModelParams, requests: list[ChatRequest]) -> float:
     """Return the seconds of one call of LLM.chat with the same messages and sampling."""
     from vllm import SamplingParams as VllmSampling
     from vllm.sampling_params import StructuredOutputsParams
@@ -96,27 +106,33 @@ def bare(engine: Any, requests: list[ChatRequest]) -> float:
         )
         for request in requests
     ]
+    engine = bare_engine(model)
     start = time.perf_counter()
     engine.chat(messages, sampling, use_tqdm=False)
     return time.perf_counter() - start
 
 
+def loaded(model: ModelParams, rows: pl.DataFrame) -> float:
+    """Return the seconds of ours, the loading of the engine apart."""
+    with closing(VllmBackend(model, PARAMS)) as backend:
+        return ours(model, backend, rows)
+
+
 def loop(model: ModelParams, requests: int, rounds: int) -> None:
-    """Ours and the bare call in turn, on the same engine, each from an empty prefix cache."""
-    backend, rows, recorder = VllmBackend(model, PARAMS), passages(requests), Recorder()
+    """Ours and the bare call in turn, each with an engine of its own."""
+    rows, recorder = passages(requests), Recorder()
     ours(model, recorder, rows)
     times: dict[str, list[float]] = {"ours": [], "bare": []}
     for turn in range(rounds):
-        for name in ("ours", "bare") if turn % 2 else ("bare", "ours"):
-            backend._llm.reset_prefix_cache()
-            seconds = ours(model, backend, rows) if name == "ours" else bare(backend._llm, recorder.requests)
+        for name in ("bare", "ours") if turn % 2 else ("ours", "bare"):
+            seconds = loaded(model, rows) if name == "ours" else bare(model, recorder.requests)
+            gc.collect()
             times[name].append(seconds)
             print(f"round {turn + 1} {name}: {seconds:.1f} s", flush=True)
     middle = {name: statistics.median(seconds) for name, seconds in times.items()}
     print(f"{requests} requests: ours {middle['ours']:.1f} s, LLM.chat {middle['bare']:.1f} s (medians of {rounds})")
     ratios = [one / other for one, other in zip(times["ours"], times["bare"], strict=True)]
     print(f"ours / bare: median of the rounds' ratios {statistics.median(ratios):.3f}")
-    backend.close()
 
 
 def prefix(model: ModelParams, requests: int) -> None:
@@ -178,14 +194,13 @@ def transformers(model: ModelParams, requests: int, new_tokens: int = 64) -> Non
 
     prompts = prompts_of(model, requests)
     best = best_of_transformers(model, prompts, new_tokens)
-    backend = VllmBackend(model, PARAMS)
+    engine = bare_engine(model)
     sampling = VllmSampling(temperature=0.0, max_tokens=new_tokens, ignore_eos=True)
     for what in ("shared prefix cached", "again, prompts cached whole"):
         start = time.perf_counter()
-        backend._llm.generate(prompts, sampling, use_tqdm=False)
+        engine.generate(prompts, sampling, use_tqdm=False)
         seconds = time.perf_counter() - start
         print(f"vLLM, {what}: {seconds:.1f} s; transformers at its best / vLLM: {best / seconds:.2f}")
-    backend.close()
 
 
 def main() -> None:

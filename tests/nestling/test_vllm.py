@@ -99,7 +99,7 @@ def test_an_engine_that_cannot_be_loaded_is_told_in_a_sentence(folder):  # first
 
 
 def test_an_unknown_quantization_is_told_with_those_there_are(folder):
-    with contained(), pytest.raises(UserError, match=r"quantization is 'q4_k_m'; vLLM knows .*fp8.*none"):
+    with contained(), pytest.raises(UserError, match=r"cannot load .*: q4_k_m.* .*fp8.*: change the model"):
         VllmBackend(pinned(folder), PARAMS.model_copy(update={"quantization": "q4_k_m"}))
 
 
@@ -239,7 +239,7 @@ def test_a_caller_that_stops_leaves_a_clean_engine(backend, answers):
     running = backend.answer(request(key, seed=key) for key in range(64))
     next(running)
     running.close()
-    assert not backend._llm.llm_engine.has_unfinished_requests()
+    assert not backend._engine.has_unfinished_requests()
     assert texts(backend.answer(request(key, seed=key) for key in range(64))) == texts(answers)
 
 
