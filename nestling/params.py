@@ -116,8 +116,16 @@ def with_param(path: Path, name: str, value: str) -> str:
     if not isinstance(node, yaml.ScalarNode) or text[node.start_mark.index] in "&!":
         raise UserError(f"{path} has no plain value at {name}: set {name} by hand")
     start, end = node.start_mark.index, node.end_mark.index
-    shown = value if yaml.safe_load(value) == value else json.dumps(value)  # `no` and `123` need quotes
+    shown = value if _is_plain(value) else json.dumps(value)
     return f"{text[:start]}{'' if text[start - 1].isspace() else ' '}{shown}{text[end:]}"
+
+
+def _is_plain(value: str) -> bool:
+    """Tell whether a text needs no quotes in YAML, as `no`, `123` and `2024-02-30` do."""
+    try:
+        return bool(parse_yaml(value) == value)
+    except ValueError:
+        return False
 
 
 def read_yaml(path: Path) -> Any:

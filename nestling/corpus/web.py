@@ -44,8 +44,8 @@ def html_content(page: bytes, declared: str = "") -> Content:
         if tree is None:
             raise UnreadableError("no HTML")
         found = trafilatura.bare_extraction(tree, with_metadata=True)
-    if found is None:
-        return Content("", "")
+    if found is None:  # no text
+        return Content((tree.findtext(".//title") or "").strip(), "")
     title, text = (getattr(found, "title", None) or "").strip(), getattr(found, "text", None) or ""
     first, _, rest = text.partition("\n")
     return Content(title, rest if title and first.strip() == title else text)

@@ -78,6 +78,13 @@ def test_one_line_is_one_line_and_has_single_blanks(text):
         ("gron\u200cda\u200die", "grondaie"),
         ("a\u2060b \u202efine\u202c", "ab fine"),
         ("\u200b", ""),
+        ("Il forno e il mulino: il\u200bforno, il\u200bcasale.", "Il forno e il mulino: il forno, ilcasale."),
+        (
+            "alle nove.\u200bLa domenica,\u200bno; www.\u200besempio.\u200bit",
+            "alle nove. La domenica, no; www.esempio.it",
+        ),
+        ("Il\u200bmulino\u200bapre\u200balle\u200bnove", "Il mulino apre alle nove"),
+        ("图书\u200b馆在上\u200b午九\u200b点\u200b开放", "图书馆在上午九点开放"),
     ],
 )
 def test_what_shows_nothing_cuts_no_word(text, cleaned):

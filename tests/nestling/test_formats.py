@@ -1,6 +1,10 @@
 """Each format is read from a file made here, as the programs of offices write it."""
 
+import zipfile
+from pathlib import Path
+
 import pytest
+from odfdo import Document, Table
 
 from nestling.corpus.content import UnreadableError
 from nestling.corpus.rejects import Reject
@@ -25,6 +29,37 @@ def test_a_sheet_without_the_column_says_what_its_header_is(tmp_path):
     path = xlsx(tmp_path / "b.xlsx", ("Text", "text"), ("Uno.", "Due."))  # which of them is never guessed
     (left,) = read_spreadsheet(path, "b.xlsx", ("id", "text"), ["text"])
     assert left.detail == "column text stands twice in the header 'Text, text'"
+
+
+@pytest.mark.parametrize("name", ["a.xlsx", "a.ods"])
+def test_a_cell_far_from_the_table_is_told_and_not_waited_for(tmp_path, name):
+    path = far_cell(tmp_path / name)
+    (left,) = read_spreadsheet(path, name, ("id", "text"), ["text"])
+    assert left.detail.startswith("a sheet reaches to row 1048576 and column 16384 with 3 filled cells")
+
+
+def far_cell(path: Path) -> Path:
+    if path.suffix == ".xlsx":
+        xlsx(path, ("id", "text"))
+        change = ("</sheetData>", '<row r="1048576"><c r="XFD1048576"><v>7</v></c></row></sheetData>')
+    else:
+        made, table = Document("spreadsheet"), Table("t")
+        table.set_values([["id", "text"]])
+        made.body.clear()
+        made.body.append(table)
+        made.save(path)
+        cell, row = "<table:table-cell table:number-columns-repeated=", "<table:table-row"
+        far = f'{cell}"16383"/><table:table-cell office:value-type="float" office:value="7"/></table:table-row>'
+        empty = f'{row} table:number-rows-repeated="1048574">{cell}"16384"/></table:table-row>'
+        change = ("</table:table>", f"{empty}{row}>{far}</table:table>")
+    with zipfile.ZipFile(path) as packed:
+        parts = {name: packed.read(name).decode("utf-8", "surrogateescape") for name in packed.namelist()}
+    with zipfile.ZipFile(path, "w") as packed:
+        for name, text in parts.items():
+            if name.endswith(("sheet1.xml", "content.xml")):
+                text = text.replace('<c t="inlineStr"', '<c r="A1" t="inlineStr"').replace(*change)
+            packed.writestr(name, text.encode("utf-8", "surrogateescape"))
+    return path
 
 
 @pytest.mark.parametrize("name", ["a.docx", "a.odt", "a.rtf", "a.eml", "a.pdf"])

@@ -120,6 +120,7 @@ def test_a_missing_file_says_where_to_stand(tmp_path):
     [
         ("shared:\n  set: a   # why\n  set2: b\n", "new", "shared:\n  set: new   # why\n  set2: b\n"),
         ("# it\r\nshared:\r\n    set: 'a'\r\n", "no", '# it\r\nshared:\r\n    set: "no"\r\n'),
+        ("shared: {set: a}\n", "2024-02-30", 'shared: {set: "2024-02-30"}\n'),
         ("set: x\nshared: {seed:   1, set: a}\n", "123", 'set: x\nshared: {seed:   1, set: "123"}\n'),
         ("shared:\n  set:\n  l:\n  - 0x10\n", "b", "shared:\n  set: b\n  l:\n  - 0x10\n"),
         ("shared: {set: a}", "models/b", "shared: {set: models/b}"),

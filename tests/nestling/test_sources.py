@@ -14,6 +14,7 @@ from nestling.corpus.sources import read_documents
 from nestling.errors import UserError
 from nestling.tables.corpus import Document, Rejected
 from nestling.tables.io import check
+from tests.office import docx, p
 
 MAX = 10_000
 _NOTHING = (b" \\u200b", b"&nbsp;", b"&shy; ", b"\\u00ad")  # texts of which cleaning leaves nothing
@@ -115,6 +116,25 @@ def test_rows_of_every_format_become_documents(folder):
     assert rejected == []
 
 
+@pytest.mark.parametrize(
+    ("meta", "encoding"),
+    [
+        ("", "cp1252"),
+        ("", "utf-8"),
+        ('<meta charset="utf-8">', "cp1252"),
+        ('<meta charset="windows-1251">', "cp1251"),
+        ("<meta http-equiv=Content-Type content='text/html; charset=iso-8859-15'>", "iso-8859-15"),
+        ("", "utf-16"),
+    ],
+)
+def test_a_page_is_read_in_the_encoding_that_it_declares_or_shows(folder, meta, encoding):
+    words = "Мельница открывается в девять утра." if encoding == "cp1251" else "Il caffè è già caldo: perché no?"
+    page = f"<html><head>{meta}</head><body><article><p>{words}</p></article></body></html>"
+    put(folder, "documents/a.html", page.encode(encoding))
+    kept, _ = read(folder)
+    assert kept["a.html"]["text"] == words
+
+
 def test_a_byte_order_mark_is_no_text(folder):
     put(folder, "documents/a.jsonl", '\ufeff{"_id": "a", "text": "uno"}')
     put(folder, "documents/b.csv", "\ufeff_id;text\nb;due\n")
@@ -148,6 +168,9 @@ def test_set_yaml_speaks_for_documents_that_say_nothing(folder):
         ("language: ''", "must say something"),
         ("licence: ' '", "must say something"),
         ("[", "not valid YAML"),
+        ("date: 2024-02-30", "not valid YAML"),
+        ("x: " + "[" * 3000, "not valid YAML: it is nested too deep"),
+        ('x: !!int ""', "not valid YAML"),
         ("- a", "the whole is"),
     ],
 )
@@ -397,12 +420,18 @@ def test_a_title_alone_is_a_text(folder):
     put(folder, "corpus.jsonl", '{"_id": "a", "title": "Biblioteca", "text": ""}\n{"_id": "b", "title": "Orto"}')
     put(folder, "documents/c.md", "# Il titolo\n\n")
     put(folder, "documents/d.csv", "id,title,text\nd,Treno,\n")
+    put(folder, "documents/e.eml", "Subject: Nuovi orari\n\n")
+    put(folder, "documents/f.html", "<html><head><title>Il forno</title></head><body></body></html>")
+    docx(folder / "documents/g.docx", p("Il ponte", "Heading1"))
     kept, rejected = read(folder)
     assert {key: (row["title"], row["text"]) for key, row in kept.items() if key != "good.txt"} == {
         "a": ("", "Biblioteca"),
         "b": ("", "Orto"),
         "c.md": ("c", "Il titolo"),
         "d": ("", "Treno"),
+        "e.eml": ("e", "Nuovi orari"),
+        "f.html": ("f", "Il forno"),
+        "g.docx": ("g", "Il ponte"),
     }
     assert rejected == []
 
