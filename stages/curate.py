@@ -21,7 +21,7 @@ from pydantic import Field, PositiveInt
 
 from nestling.cli import run, say
 from nestling.params import StageParams
-from nestling.review.answers import by_annotator, read_answers, read_shown_records, unprimed
+from nestling.review.answers import by_annotator, read_answers, read_shown_records, under_names_of_now, unprimed
 from nestling.review.apply import (
     add_labelled,
     apply_quality,
@@ -203,8 +203,10 @@ def main() -> None:
     records = read_table("data/queue/records.parquet", ReviewRecord)
     queue = read_table("data/queue/retrieval.parquet", QueueItem)
     judged = read_table("data/generated/judged.parquet", Judged)
-    answers, broken = read_answers(ANNOTATIONS)
-    said = gathered(answers, records, read_shown_records(ANNOTATIONS), Present(queries, passages, pairs))
+    told, broken = read_answers(ANNOTATIONS)
+    earlier = read_shown_records(ANNOTATIONS)
+    answers = under_names_of_now(told, records, earlier)
+    said = gathered(answers, records, earlier, Present(queries, passages, pairs))
     labelled = read_table("data/filtered/positives.parquet", FoundPositive)
     curated = curate(queries, hits, pairs, said, labelled)
     mined = hits.filter(pl.col("verdict") == "negative")

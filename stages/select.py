@@ -24,7 +24,7 @@ from nestling.cli import run, say
 from nestling.corpus.ids import content_id
 from nestling.params import StageParams
 from nestling.retrieval.embeddings import EncodeParams, Encoder
-from nestling.review.answers import all_records, read_answers, read_shown_records
+from nestling.review.answers import all_records, read_answers, read_shown_records, under_names_of_now
 from nestling.review.apply import judged_passages, quality
 from nestling.review.people import People, done, judges
 from nestling.review.population import asked, by_origin, named
@@ -94,11 +94,11 @@ def weigh(worths: pl.DataFrame, records: pl.DataFrame, origins: Mapping[str, flo
 
 def begun(records: pl.DataFrame, answers: pl.DataFrame, people: int) -> pl.DataFrame:
     """Return the records that somebody has judged and not as many as shall, each with `why`; most judged first."""
-    some = judges(answers).filter(~pl.col("settled") & pl.col("people").is_between(1, people - 1))
+    some = judges(answers, people).filter(~pl.col("settled") & pl.col("people").is_between(1, pl.col("wanted") - 1))
     return (
         records.join(some, on="record_id", maintain_order="left")
         .sort("people", "record_id", descending=[True, False])
-        .with_columns(why=pl.format("begun: {} of {} people have judged it", "people", pl.lit(people)))
+        .with_columns(why=pl.format("begun: {} of {} people have judged it", "people", "wanted"))
     )
 
 
@@ -193,7 +193,7 @@ def pair_items(pairs: pl.DataFrame, cosine: np.ndarray, size: int) -> pl.DataFra
 
 def hear(answers: pl.DataFrame, records: pl.DataFrame, earlier: pl.DataFrame) -> Told:
     """Return what people said of queries and passages, in whatever record they saw them, unless it is unconfirmed."""
-    shown = all_records(records, earlier)
+    shown = all_records(records, earlier, records["query"])
     known = answers.join(shown, on="record_id", how="semi", maintain_order="left")
     told = (word(known, shown).filter("confirmed").drop("confirmed") for word in (judged_passages, quality))
     return Told(*told)
@@ -209,19 +209,19 @@ def write_pairs(pairs: pl.DataFrame, encoder: Encoder, size: int) -> int:
     return items.height
 
 
-def write_queries(
-    params: SelectParams, queries: pl.DataFrame, answers: pl.DataFrame, encoder: Encoder
-) -> dict[str, Any]:
+def write_queries(params: SelectParams, queries: pl.DataFrame, said: pl.DataFrame, encoder: Encoder) -> dict[str, Any]:
     """Write all records and the queue of those to judge, and return what is in them."""
     passages = read_table("data/prepared/passages.parquet", Passage)
     candidates = read_table("data/mined/candidates.parquet", Candidate)
     judged = read_table("data/generated/judged.parquet", Judged)
     records = make_records(queries, candidates, params.candidates, params.strata)
+    earlier = read_shown_records(ANNOTATIONS)
+    answers = under_names_of_now(said, records, earlier)
     audit = draw_audit(records, params.audit, params.seed).with_columns(purpose=pl.lit("audit"))
     encoded = encoder.encode(passages["text"].to_list(), "document")
     vectors = encoded.block(0, len(encoded))
     known = features(records, candidates, Passages(passages["passage_id"], vectors), judged)
-    worths = worth(known, hear(answers, records, read_shown_records(ANNOTATIONS)), params.worth)
+    worths = worth(known, hear(answers, records, earlier), params.worth)
     topics = cluster(vectors, passages["passage_id"], params.clusters, params.seed)
     others = records.filter(~pl.col("record_id").is_in(audit["record_id"].to_list()))
     first = begun(others, answers, params.people.active)

@@ -66,8 +66,10 @@ def read_built(answers: "pl.DataFrame") -> "Built":
     from nestling.tables.review import CuratedQuery, Negative, Positive, ReviewRecord
 
     records = read_table("data/queue/records.parquet", ReviewRecord)
+    found = read_table("data/filtered/queries.parquet", FoundQuery)
+    shown = all_records(records, read_shown_records(ANNOTATIONS), found["text"])
     return Built(
-        found=read_table("data/filtered/queries.parquet", FoundQuery),
+        found=found,
         mined=read_table("data/mined/candidates.parquet", Candidate).filter(pl.col("verdict") == "negative"),
         passages=read_table("data/prepared/passages.parquet", Passage),
         pairs=read_table("data/prepared/pairs.parquet", SentencePair),
@@ -76,5 +78,5 @@ def read_built(answers: "pl.DataFrame") -> "Built":
         negatives=read_table("data/curated/negatives.parquet", Negative),
         graded=read_table("data/curated/pairs.parquet", SentencePair),
         rejected=read_table("data/curated/rejected.parquet", Rejected),
-        called=quality(answers, all_records(records, read_shown_records(ANNOTATIONS))),
+        called=quality(answers, shown),
     )

@@ -43,7 +43,7 @@ def referee_piles(wording: Wording, annotations: Path) -> tuple[list[Pile], int]
     """
     open_ones = read_table(DISAGREEMENTS, Disagreement).filter(~pl.col("settled"))
     queue = read_table("data/queue/records.parquet", ReviewRecord)
-    records = all_records(queue, read_shown_records(annotations))
+    records = all_records(queue, read_shown_records(annotations), queue["query"])
     passages = read_table("data/prepared/passages.parquet", Passage).select("passage_id", "text", "language")
     answers, _ = read_answers(annotations)
     known = answers.join(records, on="record_id", how="semi", maintain_order="left")

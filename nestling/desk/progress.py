@@ -5,7 +5,7 @@ Nothing is written.
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,13 @@ import polars as pl
 
 from nestling.desk.interface import STATUSES, TO_REFEREES, Pulled, contradiction
 from nestling.desk.settings import ReviewParams
-from nestling.review.answers import read_answers
+from nestling.review.answers import RECORDS, last_words, read_lines, read_shown_records, under_names_of_now
 from nestling.review.concord import agreement
 from nestling.review.planning import more_queries, more_records
 from nestling.review.strata import audited, rate_so_far
 from nestling.tables.io import empty, read_table
 from nestling.tables.retrieval import Candidate
-from nestling.tables.review import Answer, QueueItem, ReviewRecord
+from nestling.tables.review import QueueItem, ReviewRecord
 
 LISTED = 10  # answers that contradict themselves
 REPLICATES = 1000  # of the interval behind an agreement on the screen; the report's own stand in params.yaml
@@ -39,14 +39,16 @@ class Wished:
     Attributes:
         records: ReviewRecord rows; None before `dvc repro`, when nothing can be said of false negatives.
         queue: QueueItem rows, likewise.
-        earlier: Answer rows of other rounds.
+        earlier: answers of other rounds, as `read_lines` gives them.
+        shown: the records of all rounds as they were shown.
         width: of a 95% interval that would do.
         seed: of the intervals.
     """
 
     records: pl.DataFrame | None
     queue: pl.DataFrame | None
-    earlier: pl.DataFrame
+    earlier: Sequence[Mapping[str, Any]]
+    shown: pl.DataFrame
     width: float
     seed: int
 
@@ -57,9 +59,9 @@ def wished(annotations: Path, params: StatusParams, width: float) -> Wished:
         read_table(path, schema) if Path(path).exists() else None
         for path, schema in (("data/queue/records.parquet", ReviewRecord), ("data/queue/retrieval.parquet", QueueItem))
     ]
-    answers, _ = read_answers(annotations)
-    earlier = answers.filter(pl.col("round") != params.round)
-    return Wished(tables[0], tables[1], earlier, width, params.seed)
+    lines, _ = read_lines(annotations)
+    earlier = [line for line in lines if line["round"] != params.round]
+    return Wished(tables[0], tables[1], earlier, read_shown_records(annotations), width, params.seed)
 
 
 def progress_lines(pulled: Pulled, wished: Wished) -> list[str]:
@@ -124,7 +126,8 @@ def _audit_lines(pulled: Pulled, wished: Wished) -> Iterator[str]:
     """Yield how many mined negatives answer, as far as the audit goes, and how many more queries would do."""
     if wished.records is None or wished.queue is None:
         return
-    answers = pl.concat([wished.earlier, _answers(pulled)])
+    said = last_words([*wished.earlier, *_lines(pulled)])
+    answers = under_names_of_now(said, wished.records, pl.concat([wished.shown, _shown(pulled)]))
     judged = audited(answers, wished.records, wished.queue, empty(Candidate), wished.seed)
     found = rate_so_far(judged, wished.records)
     yield f"False negatives among the {found.population} so far, 95% interval"
@@ -136,34 +139,32 @@ def _audit_lines(pulled: Pulled, wished: Wished) -> Iterator[str]:
         f"  {rate.rate:.1%} ({rate.low:.1%} to {rate.high:.1%}), {rate.judged_negatives} negatives of "
         f"{rate.judged_queries} queries, {rate.ties} ties unsettled"
     )
-    yield (
-        f"  an interval {wished.width:g} wide takes about {more} more queries of the audit"
-        if more
-        else (f"  the interval is no wider than {wished.width:g}")
-    )
+    if more:
+        yield f"  an interval {wished.width:g} wide takes about {more} more queries of the audit"
+    elif rate.high is not None and rate.low is not None and rate.high - rate.low > wished.width:
+        yield f"  the interval is wider than {wished.width:g}, and no query is left to judge"
+    else:
+        yield f"  the interval is no wider than {wished.width:g}"
 
 
 def agreement_so_far(pulled: Pulled, seed: int) -> dict[str, Any]:
     """Return the agreement by question, as reports/curation.json will have it if nobody says more."""
-    shown = pl.DataFrame(
-        [(one.record_id, list(one.candidates)) for one in pulled.shown],
-        schema={"record_id": pl.String, "candidates": pl.List(pl.String)},
-        orient="row",
-    )
-    return agreement(_answers(pulled), shown.unique("record_id", maintain_order=True), seed, REPLICATES)
+    shown = _shown(pulled).unique("record_id", maintain_order=True)
+    return agreement(last_words(_lines(pulled)), shown, seed, REPLICATES)
 
 
-def _answers(pulled: Pulled) -> pl.DataFrame:
-    """Return the last words that a desk gives, as Answer rows."""
-    told = [
+def _shown(pulled: Pulled) -> pl.DataFrame:
+    rows = [(one.record_id, one.query, one.passage_id, list(one.candidates)) for one in pulled.shown]
+    return pl.DataFrame(rows, schema=RECORDS, orient="row")
+
+
+def _lines(pulled: Pulled) -> list[dict[str, Any]]:
+    """Return what was submitted to a desk, as `read_lines` gives what stands in a file."""
+    return [
         {"record_id": one.record_id, "question": question, "annotator": one.annotator, "value": json.dumps(value)}
         | {"referee": one.pile in TO_REFEREES, "suggested": question in one.suggested}
-        | {"submitted_at": one.submitted_at, "round": ""}
+        | {"submitted_at": one.submitted_at, "round": "", "annotator_id": one.annotator_id}
         for one in pulled.given
         if one.status == "submitted"
         for question, value in one.values.items()
     ]
-    schema = empty(Answer).schema
-    answers = pl.DataFrame([{name: row[name] for name in schema} for row in told], schema=schema, orient="row")
-    word = ["record_id", "question", "annotator", "referee"]
-    return answers.unique(word, keep="last", maintain_order=True)

@@ -13,14 +13,14 @@ from nestling.desk.settings import ArgillaParams, ReviewParams
 from nestling.desk.tasks import pair_tasks, retrieval_tasks
 from nestling.errors import UserError
 from nestling.retrieval.embeddings import EncodeParams, Encoder, shrink
-from nestling.review.answers import read_answers, unprimed
+from nestling.review.answers import read_answers, read_shown_records, under_names_of_now, unprimed
+from nestling.review.people import CONFIRMING, done
 from nestling.review.population import CUT_OUT
 from nestling.tables.io import read_table
 from nestling.tables.queries import Judged
 from nestling.tables.review import PairItem, QueueItem
 
 RETRIEVAL, STS = Path("data/queue/retrieval.parquet"), Path("data/queue/sts.parquet")
-_TO_CONFIRM = 2  # people who must say the same where a machine's answer stood before their eyes
 JUDGED, ANNOTATIONS = Path("data/generated/judged.parquet"), Path("data/annotations")
 
 
@@ -50,7 +50,7 @@ def queue_piles(params: PushParams) -> list[Pile]:
         UserError: answers are suggested where one person alone judges, which would change nothing.
     """
     for purpose in params.suggest:
-        if getattr(params.people, purpose) < _TO_CONFIRM:
+        if getattr(params.people, purpose) < CONFIRMING:
             raise UserError(
                 f"review.suggest pre-selects answers of the pile {purpose}, and shared.people.{purpose} asks one "
                 "person: what one person alone says beside a suggestion changes nothing. Ask two, or suggest nothing"
@@ -60,22 +60,22 @@ def queue_piles(params: PushParams) -> list[Pile]:
     tasks = retrieval_tasks(
         queue, read_table(JUDGED, Judged), params.suggest, query_vectors(queue["query"], params), version
     )
-    done = judged_before(read_answers(ANNOTATIONS)[0], params.round, params.people.audit)
+    shown = queue.with_columns(pl.col("candidates").list.eval(pl.element().struct.field("passage_id")))
+    said = under_names_of_now(read_answers(ANNOTATIONS)[0], shown, read_shown_records(ANNOTATIONS))
+    judged = judged_before(said, params.round, params.people.audit)
     return [
-        Pile("audit", params.people.audit, [task for task in tasks["audit"] if task.record_id not in done]),
+        Pile("audit", params.people.audit, [task for task in tasks["audit"] if task.record_id not in judged]),
         Pile("active", params.people.active, tasks["active"]),
         Pile("sts", params.people.sts, pair_tasks(pairs, query_vectors(pairs["sentence1"], params), version)),
     ]
 
 
 def judged_before(answers: pl.DataFrame, round_name: str, people: int) -> set[str]:
-    """Return the records of which so many people judged the passages unprompted, in other rounds.
+    """Return the records that so many people, or a referee, have judged unprompted in other rounds.
 
     The audit is the same sample in every round until queries or encoder change.
     """
-    elsewhere = answers.filter((pl.col("round") != round_name) & (pl.col("question") == "relevant"))
-    counts = unprimed(elsewhere).group_by("record_id").agg(people=pl.col("annotator").n_unique())
-    return set(counts.filter(pl.col("people") >= people)["record_id"])
+    return set(done(unprimed(answers.filter(pl.col("round") != round_name)), people))
 
 
 def query_vectors(texts: pl.Series, params: PushParams) -> np.ndarray | None:

@@ -7,19 +7,21 @@ a query and a passage is used wherever that query and that passage meet again.
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from nestling.corpus.cleaning import normalized
 from nestling.tables.io import empty
 from nestling.tables.review import QUALITIES, QUESTIONS, Answer
 
 _FIELDS = ("record_id", "question", "value", "annotator", "status", "submitted_at")
 _ANSWERS = empty(Answer).schema
-_RECORDS = pl.Schema(
+_WORD = ["record_id", "question", "annotator", "referee"]
+RECORDS = pl.Schema(
     {**dict.fromkeys(("record_id", "query", "passage_id"), pl.String()), "candidates": pl.List(pl.String)}
 )
 
@@ -28,9 +30,14 @@ def read_answers(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the last answer of each person to each question of each record, and the lines that are none (Rejected).
 
     Rounds add up in the order of submission, whose times are brought to UTC; a time without a zone is taken for UTC.
-    Drafts and discarded answers do not count. What somebody says as a referee does not replace what the same person
-    said as an annotator.
+    Drafts and discarded answers do not count.
     """
+    lines, rejected = read_lines(folder)
+    return last_words(lines), rejected
+
+
+def read_lines(folder: Path) -> tuple[list[dict[str, Any]], pl.DataFrame]:
+    """Return every submitted answer, with the `annotator_id` that a desk knows the person by, and the other lines."""
     answers, rejected = [], []
     for name, number, line in _lines(folder, records=False):
         found, reason = _answer(line)
@@ -39,11 +46,58 @@ def read_answers(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
         else:
             value = json.dumps(found["value"], ensure_ascii=False, sort_keys=True)
             answers.append({"referee": False, "suggested": False, **found, "value": value, "round": name})
-    frame = pl.DataFrame([{key: row[key] for key in _ANSWERS} for row in answers], schema=_ANSWERS)
-    word = ["record_id", "question", "annotator", "referee"]
-    last = frame.sort("submitted_at", "round", maintain_order=True).unique(word, keep="last", maintain_order=True)
     schema = dict.fromkeys(("item", "item_id", "reason", "detail", "text"), pl.String)
-    return last.sort(word), pl.DataFrame(rejected, schema=schema, orient="row")
+    return answers, pl.DataFrame(rejected, schema=schema, orient="row")
+
+
+def last_words(lines: Iterable[Mapping[str, Any]]) -> pl.DataFrame:
+    """Return the last answer of each person to each question of each record, as Answer rows.
+
+    A person is who has one `annotator_id`, and is called by the newest name; without one, by the name alone. What
+    somebody says as a referee does not replace what the same person said as an annotator.
+
+    Args:
+        lines: as `read_lines` gives them.
+    """
+    rows = sorted(lines, key=lambda line: (line["submitted_at"], line["round"]))
+    # an id in the place of a name is of somebody whom the desk knows no more
+    named = [row for row in rows if row.get("annotator_id", "") not in ("", row["annotator"])]
+    names = {row["annotator_id"]: row["annotator"] for row in named}
+    once = {row["annotator"]: names[row["annotator_id"]] for row in named}
+    gone = once.keys() - names.values()  # names that nobody bears now
+
+    def name(row: Mapping[str, Any]) -> str:
+        called = names.get(row.get("annotator_id", ""), row["annotator"])
+        return str(once[called] if called in gone else called)
+
+    told = [{key: row[key] for key in _ANSWERS} | {"annotator": name(row)} for row in rows]
+    return _last(pl.DataFrame(told, schema=_ANSWERS))
+
+
+def _last(ordered: pl.DataFrame) -> pl.DataFrame:
+    return ordered.unique(_WORD, keep="last", maintain_order=True).sort(_WORD)
+
+
+def under_names_of_now(answers: pl.DataFrame, records: pl.DataFrame, earlier: pl.DataFrame) -> pl.DataFrame:
+    """Return the answers, those to an earlier record that asked and showed the same under the name that it has now.
+
+    A record is named by the hash of its query as it is written, and the set may come to hold another spelling of it.
+
+    Args:
+        answers: Answer rows.
+        records: record_id, query, passage_id, candidates of now.
+        earlier: the same of those shown before.
+    """
+    now = {shown: name for name, shown in _as_shown(records)}
+    known = set(records["record_id"])
+    names = {name: now[shown] for name, shown in _as_shown(earlier) if name not in known and shown in now}
+    renamed = answers.with_columns(pl.col("record_id").replace(names))
+    return _last(renamed.sort("submitted_at", "round", maintain_order=True))
+
+
+def _as_shown(records: pl.DataFrame) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for name, query, passage_id, candidates in records.select(RECORDS.names()).iter_rows():
+        yield name, (normalized(query), passage_id, *sorted(candidates))
 
 
 def read_shown_records(folder: Path) -> pl.DataFrame:
@@ -58,19 +112,27 @@ def read_shown_records(folder: Path) -> pl.DataFrame:
             rows.append(
                 {**row, "candidates": [str(one) for one in candidates] if isinstance(candidates, list) else []}
             )
-    frame = pl.DataFrame([{key: row[key] for key in _RECORDS} for row in rows], schema=_RECORDS)
+    frame = pl.DataFrame([{key: row[key] for key in RECORDS} for row in rows], schema=RECORDS)
     return frame.unique("record_id", keep="last", maintain_order=True)
 
 
-def all_records(records: pl.DataFrame, earlier: pl.DataFrame) -> pl.DataFrame:
+def all_records(records: pl.DataFrame, earlier: pl.DataFrame, queries: pl.Series) -> pl.DataFrame:
     """Return record_id, query, passage_id and candidates of the records of now, then of those shown earlier alone.
+
+    A query that the set has in the same words but other letters and signs stands as the set has it: of a query in
+    several spellings the set keeps one, which another order of its file changes; it asks the same.
 
     Args:
         records: ReviewRecord rows.
         earlier: as `read_shown_records` gives it.
+        queries: the texts of those of now.
     """
     others = earlier.join(records, on="record_id", how="anti", maintain_order="left")
-    return pl.concat([frame.select(_RECORDS.names()) for frame in (records, others)])
+    shown = pl.concat([frame.select(RECORDS.names()) for frame in (records, others)])
+    now = {normalized(text): text for text in reversed(queries.to_list())}
+    there = set(queries)
+    texts = [text if text in there else now.get(normalized(text), text) for text in shown["query"]]
+    return shown.with_columns(query=pl.Series(texts, dtype=pl.String))
 
 
 def _lines(folder: Path, records: bool) -> Iterator[tuple[str, int, str]]:
@@ -110,6 +172,7 @@ def _answer(line: str) -> tuple[dict[str, Any], str]:
     if row["status"] != "submitted":
         return row, "not_submitted"
     named = all(isinstance(row[key], str) for key in ("record_id", "annotator", "submitted_at"))
+    named = named and isinstance(row.get("annotator_id", ""), str)
     told = named and all(isinstance(row.get(key, False), bool) for key in ("referee", "suggested"))
     if not told or row["question"] not in QUESTIONS or not _valid(row["question"], row["value"]):
         return row, "invalid_value"

@@ -9,7 +9,6 @@ from typing import Any
 
 import polars as pl
 
-from nestling.corpus.cleaning import normalized
 from nestling.review.answers import all_records
 from nestling.review.apply import marked_passages, passage_votes
 from nestling.tables.review import QUESTIONS
@@ -56,24 +55,9 @@ class Judgements:
 
 def gathered(answers: pl.DataFrame, records: pl.DataFrame, earlier: pl.DataFrame, present: Present) -> Judgements:
     """Return what people said of the records of now and of those of earlier rounds as they were shown."""
-    shown = respelled(all_records(records, earlier), present.queries)
+    shown = all_records(records, earlier, present.queries["text"])
     lost = judgements_that_no_longer_fit(answers, shown, present)
     return Judgements(fitted(answers, shown, present), shown, lost, present)
-
-
-def respelled(records: pl.DataFrame, queries: pl.DataFrame) -> pl.DataFrame:
-    """Return the records, a query that the set has in the same words but other letters and signs as the set has it.
-
-    Of a query in several spellings the set keeps one, which another order of its file changes; it asks the same.
-
-    Args:
-        records: with `query`.
-        queries: text, of what there is now.
-    """
-    now = {normalized(text): text for text in reversed(queries["text"].to_list())}
-    there = set(queries["text"])
-    texts = [text if text in there else now.get(normalized(text), text) for text in records["query"]]
-    return records.with_columns(query=pl.Series(texts, dtype=pl.String))
 
 
 def fitted(answers: pl.DataFrame, records: pl.DataFrame, present: Present) -> pl.DataFrame:

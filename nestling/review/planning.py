@@ -20,6 +20,8 @@ _HALVINGS = 60  # of what a number of judgements may be, on a scale of logarithm
 def more_queries(found: Rate, width: float) -> int | None:
     """Return how many more queries must be audited; None where none was, all that are left where it takes more.
 
+    Where people err that is rather too few: what is not known about their errors shrinks slower than by the number.
+
     Args:
         found: the rate so far.
         width: of the 95% interval.
@@ -32,7 +34,7 @@ def more_queries(found: Rate, width: float) -> int | None:
     rate = (found.rate * known + 0.5) / (known + 1)  # next time it may not be 0
     wanted = found.judged_queries * _judgements(rate, width) / known
     left = sum(each.population for each in found.strata) - found.judged_queries
-    return max(1, min(left, ceil(wanted) - found.judged_queries))
+    return min(left, max(1, ceil(wanted) - found.judged_queries))
 
 
 def more_records(found: Mapping[str, Any], width: float) -> int | None:

@@ -1,10 +1,11 @@
 import json
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nestling.review.answers import by_annotator, majority, read_answers, read_shown_records
+from nestling.review.answers import by_annotator, majority, read_answers, read_shown_records, under_names_of_now
 from nestling.tables.io import read_table, write_json, write_table
 from nestling.tables.review import Answer
 
@@ -178,3 +179,42 @@ def test_whatever_a_name_or_a_comment_holds_passes_through_table_and_report_unch
     again = read_table(tmp_path / "answers.parquet", Answer)
     assert (set(again["annotator"]), json.loads(again["value"][0]), rejected.height) == ({text}, text, 0)
     assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))[text]["answers"] == 2
+
+
+MARK = ANSWER | {"question": "relevant", "value": ["p1"]}
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "people"),
+    [
+        ({"annotator_id": "u1"}, {"annotator_id": "u1", "annotator": "anna.rossi"}, ["anna.rossi"]),
+        ({}, {"annotator_id": "u1"}, ["anna"]),  # a sheet, then a server
+        ({"annotator_id": "u1"}, {"annotator_id": "u9"}, ["anna"]),  # a server that was set up anew
+        ({"annotator_id": "u1"}, {"annotator_id": "u1", "annotator": "u1"}, ["anna"]),  # taken from the desk
+        ({"annotator_id": "u1"}, {"annotator_id": "u2", "annotator": "bo"}, ["anna", "bo"]),
+    ],
+)
+def test_a_person_is_one_whatever_the_name_becomes_and_is_called_by_the_newest(tmp_path, earlier, later, people):
+    write(tmp_path, "a", MARK | earlier)
+    write(tmp_path, "b", MARK | {"submitted_at": "2026-12-01T10:00:00Z"} | later)
+    assert read_answers(tmp_path)[0]["annotator"].to_list() == people
+
+
+def test_a_name_without_an_id_is_whose_it_was_and_a_name_that_was_given_on_is_the_new_ones(tmp_path):
+    renamed = {"annotator_id": "u1", "annotator": "anna.rossi", "submitted_at": "2026-12-01T10:00:00Z"}
+    write(tmp_path, "a", MARK, MARK | {"annotator_id": "u1"}, MARK | renamed)
+    assert read_answers(tmp_path)[0]["annotator"].to_list() == ["anna.rossi"]
+    write(tmp_path, "b", MARK | {"annotator_id": "u2", "submitted_at": "2026-12-02T10:00:00Z"})
+    assert read_answers(tmp_path)[0]["annotator"].to_list() == ["anna", "anna.rossi"]
+
+
+def test_answers_to_a_record_whose_query_is_spelled_another_way_now_bear_its_name_of_now(tmp_path):
+    shown = {"record_id": "old", "query": "Chi macina?", "passage_id": "p1", "candidates": ["p3", "p2"]}
+    others = [shown | {"record_id": "moved", "passage_id": "p9"}, shown | {"record_id": "fewer", "candidates": []}]
+    write(tmp_path, "a.records", shown, *others)
+    later = {"submitted_at": "2026-12-01T10:00:00Z"}
+    write(tmp_path, "a", *(MARK | {"record_id": name} for name in ("old", "moved", "fewer")))
+    write(tmp_path, "b", MARK | {"record_id": "now", "value": []} | later)
+    records = pl.DataFrame([shown | {"record_id": "now", "query": "chi macina"}])
+    found = under_names_of_now(read_answers(tmp_path)[0], records, read_shown_records(tmp_path))
+    assert found.select("record_id", "value").rows() == [("fewer", '["p1"]'), ("moved", '["p1"]'), ("now", "[]")]

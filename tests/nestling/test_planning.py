@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -31,3 +33,9 @@ def test_records_go_by_the_square_of_the_width():
     assert more_records({"records": 10, "low": 0.2, "high": 0.6}, 0.1) == 150
     assert more_records({"records": 10, "low": 0.2, "high": 0.25}, 0.1) == 0
     assert more_records({"records": 1, "low": None, "high": None}, 0.1) is None
+
+
+def test_where_every_query_is_judged_no_more_are_asked_for():
+    (one, _), *_ = audits(0.3, SURE, 1, 20)
+    judged = tuple(replace(stratum, population=stratum.judged_queries) for stratum in one.strata)
+    assert more_queries(replace(one, strata=judged), 0.001) == 0

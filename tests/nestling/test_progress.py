@@ -5,16 +5,14 @@ import pytest
 
 from nestling.desk.interface import Given, Pulled, Shown, Size, contradiction
 from nestling.desk.progress import Wished, agreement_so_far, contradictions, progress_lines
-from nestling.tables.io import empty
-from nestling.tables.review import Answer
+from nestling.review.answers import RECORDS as RECORDS_SHOWN
 
 TIME = "2026-11-21T10:00:00Z"
 ANNA = Given("r1", "audit", "anna", "submitted", TIME, {"query_quality": "good", "relevant": ["c1"]})
 BRUNO = replace(ANNA, annotator="bruno")
 SHOWN = [Shown(f"r{number}", "chi?", "own", ("c1", "c2")) for number in (1, 2)]
-
-
-WISHED = Wished(None, None, empty(Answer), width=0.1, seed=1)
+NOTHING_SHOWN = pl.DataFrame(schema=RECORDS_SHOWN)
+WISHED = Wished(None, None, (), NOTHING_SHOWN, width=0.1, seed=1)
 RECORDS = pl.DataFrame(
     {
         "record_id": [f"r{number}" for number in range(200)],
@@ -100,9 +98,9 @@ def test_of_many_contradictions_some_are_told_and_the_rest_counted():
     assert (told[0], told[-1], len(told)) == ("13 answers contradict themselves:", "... and 3 more", 12)
 
 
-def told_of_audit(*given, width=0.1, records=RECORDS, queue=QUEUE):
+def told_of_audit(*given, width=0.1, records=RECORDS, queue=QUEUE, earlier=(), shown=NOTHING_SHOWN):
     """What the status says of false negatives."""
-    lines = progress_lines(pulled(*given), Wished(records, queue, empty(Answer), width, seed=1))
+    lines = progress_lines(pulled(*given), Wished(records, queue, earlier, shown, width, seed=1))
     start = next((place for place, line in enumerate(lines) if line.startswith("False negatives")), len(lines))
     return lines[start : start + 3]
 
@@ -115,6 +113,22 @@ def test_the_status_says_how_many_negatives_are_false_so_far_and_how_many_more_q
     assert more == f"  an interval 0.1 wide takes about {number} more queries of the audit"
     assert number > 20
     assert int(told_of_audit(ANNA, width=0.3)[2].split("about ")[1].split()[0]) < number
+
+
+def test_somebody_who_judged_in_two_rounds_under_two_names_and_in_two_spellings_is_one_person():
+    line = {"record_id": "old", "question": "relevant", "annotator": "anna", "annotator_id": "u1", "value": '["own"]'}
+    line |= {"referee": False, "suggested": False, "submitted_at": "2026-11-20T10:00:00Z", "round": "before"}
+    shown = pl.DataFrame([("old", "CHI 1", "own", ["c1", "c2"])], schema=RECORDS_SHOWN, orient="row")
+    now = replace(ANNA, annotator="anna.rossi", annotator_id="u1")
+    assert told_of_audit(now, earlier=[line], shown=shown) == told_of_audit(now)
+
+
+def test_where_no_query_of_the_audit_is_left_the_status_says_so():
+    one = RECORDS.filter(pl.col("record_id") == "r1")
+    two = replace(ANNA, annotator="bruno", values={"query_quality": "good", "relevant": []})
+    assert told_of_audit(ANNA, two, width=0.01, records=one)[2] == (
+        "  the interval is wider than 0.01, and no query is left to judge"
+    )
 
 
 def test_before_anybody_judged_the_audit_or_anything_was_built_the_status_says_no_rate():

@@ -27,17 +27,24 @@ def said(record, annotator, **change):
     return row | {"value": "[]", "submitted_at": "2026-11-21T10:00:00Z", "round": "round-01"} | change
 
 
+def whole(record, annotator, **change):
+    return [said(record, annotator), said(record, annotator, **{"question": "query_quality"} | change)]
+
+
 def judged(*rows):
     return judged_before(pl.DataFrame(rows, schema=NOBODY.schema, orient="row"), "round-02", 2)
 
 
 def test_what_enough_people_judged_unprompted_in_an_earlier_round_does_not_go_out_again():
-    assert judged(said("r1", "anna"), said("r1", "bruno"), said("r2", "anna")) == {"r1"}
+    assert judged(*whole("r1", "anna"), *whole("r1", "bruno"), *whole("r2", "anna")) == {"r1"}
 
 
-def test_what_was_said_in_this_round_or_beside_a_suggestion_or_of_the_query_alone_does_not_count():
-    for change in ({"round": "round-02"}, {"suggested": True}, {"question": "query_quality"}):
-        assert judged(said("r1", "anna"), said("r1", "bruno", **change)) == set()
+@pytest.mark.parametrize("change", [{"round": "round-02"}, {"suggested": True}, {"question": "comment"}])
+def test_what_was_said_in_this_round_or_beside_a_suggestion_or_by_half_does_not_count(change):
+    for question in ("query_quality", "relevant"):
+        other = "relevant" if question == "query_quality" else "query_quality"
+        half = [said("r1", "bruno", question=other), said("r1", "bruno", **{"question": question} | change)]
+        assert judged(*whole("r1", "anna"), *half) == set()
 
 
 def test_the_version_of_the_data_is_that_of_its_bytes(tmp_path):

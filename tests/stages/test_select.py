@@ -6,12 +6,13 @@ import pytest
 import yaml
 
 from nestling.retrieval.encoders import StaticParams, make_encoder, save_encoder
+from nestling.review.answers import read_answers, read_shown_records
 from nestling.tables.corpus import SPLITS, Passage, SentencePair
 from nestling.tables.io import empty, read_table, write_table
 from nestling.tables.queries import FoundQuery, Judged
 from nestling.tables.retrieval import VERDICTS, Candidate
 from nestling.tables.review import PairItem, QueueItem, ReviewRecord
-from stages.select import cluster, draw_audit, main, pair_items, queue_items, rank_active, weigh
+from stages.select import cluster, draw_audit, hear, main, pair_items, queue_items, rank_active, weigh
 
 
 def records(*rows):
@@ -361,3 +362,32 @@ def test_the_same_answers_make_the_same_bytes(project):
     first = [file.read_bytes() for file in files]
     main()
     assert [file.read_bytes() for file in files] == first
+
+
+def test_what_one_person_said_beside_a_suggestion_stays_in_the_queue(project):
+    main()
+    active = sorted(queue("active"))
+    judge(project, active[:1])
+    answers = (project / "data/annotations/one.jsonl").read_text()
+    (project / "data/annotations/one.jsonl").write_text(
+        answers.replace('"annotator"', '"suggested": true, "annotator"')
+    )
+    main()
+    assert active[0] in queue("active")
+
+
+def test_what_was_judged_in_another_spelling_is_not_asked_again(project):
+    main()
+    active = sorted(queue("active"))
+    records = read_table("data/queue/records.parquet", ReviewRecord).filter(pl.col("record_id").is_in(active))
+    shown = records.select("record_id", pl.col("query").str.to_uppercase() + "!", "passage_id", "candidates")
+    (project / "data/annotations/zero.records.jsonl").write_text(
+        "\n".join(json.dumps(row | {"record_id": f"old-{row['record_id']}"}) for row in shown.iter_rows(named=True))
+    )
+    judge(project, [f"old-{name}" for name in active])
+    main()
+    assert not queue("active") & set(active)
+    told = hear(
+        read_answers(project / "data/annotations")[0], records, read_shown_records(project / "data/annotations")
+    )
+    assert set(told.quality["query"]) == set(records["query"])
