@@ -4,7 +4,7 @@ Reads params.yaml as it stands: what is missing or of another type is passed ove
 Decides nothing that a stage writes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ _HIGHEST_RATE = 1e-4  # a small transformer still learnt with it (docs/log.md); 
 _LONG = 1.0  # hours of training from which they are foretold
 _PASSES = 3  # a backward pass costs two forward passes
 _QUERY_TOKENS = 16
+_WRITTEN = 1.0  # queries of people a passage at least, where there are any
 _SCORE = 16  # bytes of a cosine of a batch at a dimension, with what softmax and its gradient keep
 _STATES = 16  # bytes of a weight: itself, its gradient, two of AdamW's moments
 # Bytes that the backward pass of a transformer needs of each token and layer, by its width, and of each pair of tokens
@@ -56,10 +57,22 @@ class Machine:
 def faults(tree: Mapping[str, Any], traits: Traits) -> list[str]:
     """Return a sentence for everything that cannot work."""
     dims = [dim for dim in at(tree, "train.dims", []) if isinstance(dim, int)]
-    found = [dims_fault(dims, traits.dims, "train.dims", static=not traits.layers)]
+    found = [order_fault(dims, at(tree, "train.weights", [0.0] * len(dims)))]
+    found.append(dims_fault(dims, traits.dims, "train.dims", static=not traits.layers))
     for phase in _phases(tree):
         found += [rate_fault(_name(phase), _number(phase, "learning_rate"), traits), _repeats_fault(phase, tree)]
     return [sentence for sentence in found if sentence]
+
+
+def order_fault(dims: Sequence[int], weights: Sequence[float]) -> str:
+    """Return the sentence for Matryoshka dimensions that are none, or do not go with their weights, or nothing."""
+    if below := [dim for dim in dims if dim < 1]:
+        return f"train.dims holds {below[0]}, and a vector has one dimension at least: correct train.dims"
+    if len(dims) != len(weights):
+        return f"train.dims has {len(dims)} entries and train.weights {len(weights)}: one a dimension"
+    if sorted(set(dims), reverse=True) != list(dims):
+        return f"train.dims is {list(dims)}: write each dimension once, largest first"
+    return ""
 
 
 def dims_fault(dims: Sequence[int], size: int, where: str, *, static: bool) -> str:
@@ -81,15 +94,16 @@ def rate_fault(phase: str, rate: float, traits: Traits) -> str:
 
 
 def _repeats_fault(phase: Mapping[str, Any], tree: Mapping[str, Any]) -> str:
-    queries = queries_a_passage(tree)
-    if at(phase, "sampler") != "batch_sampler" or queries <= 1:
+    told = [(_WRITTEN if kind == "recorded" else queries, weight) for kind, queries, weight in _sources(tree)]
+    rows = sum(queries * max(1.0, weight) for queries, weight in told if weight)
+    kinds = [at(task, "loss.kind") for task in at(phase, "tasks", [])] if rows > 1 else []
+    return next(filter(None, (repeats_fault(_name(phase), kind, at(phase, "sampler")) for kind in kinds)), "")
+
+
+def repeats_fault(phase: str, kind: str, sampler: str) -> str:
+    """Return the sentence for a loss that takes the copies of a passage that there are for negatives, or nothing."""
+    if kind not in UNMASKED or sampler != "batch_sampler":
         return ""
-    kinds = [at(task, "loss.kind") for task in at(phase, "tasks", [])]
-    return next((repeats_sentence(_name(phase), kind) for kind in kinds if kind in UNMASKED), "")
-
-
-def repeats_sentence(phase: str, kind: str) -> str:
-    """Return the sentence for a loss that takes copies for negatives."""
     return (
         f"train.phases {phase}: {kind} takes the copies of a passage in a batch for negatives: "
         "write sampler: no_duplicates, or kind: nested_mnrl"
@@ -144,14 +158,35 @@ def work_of(tree: Mapping[str, Any], traits: Traits, machine: Machine, passages:
 
 
 def queries_a_passage(tree: Mapping[str, Any]) -> float:
-    """Return how many queries the sources make of a passage; those that people wrote are not counted."""
-    found = 0.0
+    """Return how many rows the sources make of a passage, by the weights of `balance`; people's are not counted."""
+    return sum(queries * weight for _, queries, weight in _sources(tree))
+
+
+def _sources(tree: Mapping[str, Any]) -> Iterator[tuple[str, float, float]]:
+    """Yield kind, queries a passage (0 where people wrote them) and how often `balance` takes a row of each source."""
+    weights = at(tree, "balance.origins", {})
     for source in at(tree, "generate.sources", []):
-        kinds = at(tree, "generate.llm.writing.kinds", {}) if at(source, "kind") == "llm" else {}
-        found += sum(_number(kind, "queries") for kind in kinds.values())
-        if at(source, "kind") == "extractive":
-            found += sum(_number(source, name) for name in ("keywords", "cloze", "titles"))
-    return found
+        kind = str(at(source, "kind", ""))
+        kinds = at(tree, "generate.llm.writing.kinds", {}) if kind == "llm" else {}
+        queries = sum(_number(one, "queries") for one in kinds.values())
+        if kind == "extractive":
+            queries += sum(_number(source, name) for name in ("keywords", "cloze", "titles"))
+        weight = weights.get(kind, 1.0)
+        yield kind, queries, float(weight) if isinstance(weight, int | float) else 1.0
+
+
+def of_transformer(config: Any, dims: int, tokens: int, weights: int = 0) -> Traits:
+    """Return the traits of a transformer by its configuration, under whatever names its kind has them.
+
+    Args:
+        config: of transformers, whose attributes are the same for all kinds (hidden_size is DistilBERT's dim).
+        dims, tokens, weights: as of `Traits`; 0 dims for as many as the transformer is wide.
+    """
+    told = config.get_text_config()
+    layers, width, heads = (
+        int(getattr(told, name, 0)) for name in ("num_hidden_layers", "hidden_size", "num_attention_heads")
+    )
+    return Traits(dims or width, tokens, layers, width, heads, weights)
 
 
 def _phases(tree: Mapping[str, Any]) -> list[Mapping[str, Any]]:

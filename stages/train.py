@@ -21,7 +21,7 @@ from nestling.cli import run, say
 from nestling.errors import UserError
 from nestling.models import fingerprint
 from nestling.params import StageParams
-from nestling.plausible import UNMASKED, rate_fault, repeats_sentence
+from nestling.plausible import order_fault, rate_fault, repeats_fault
 from nestling.retrieval.encoders import Precision, check_dims, limit_tokens, load_encoder, save_encoder, traits_of
 from nestling.retrieval.static import StaticBag
 from nestling.tables.corpus import NearDuplicate, Passage
@@ -54,12 +54,8 @@ class TrainParams(StageParams, section="train", shared=("seed", "current")):
 
 def check(params: TrainParams, model: SentenceTransformer) -> None:
     """Raise a UserError for parameters that cannot work together."""
-    if len(params.dims) != len(params.weights):
-        raise UserError(
-            f"train.dims has {len(params.dims)} entries and train.weights {len(params.weights)}: one a dimension"
-        )
-    if sorted(params.dims, reverse=True) != params.dims or len(set(params.dims)) < len(params.dims):
-        raise UserError(f"train.dims is {params.dims}: write each dimension once, largest first")
+    if wrong := order_fault(params.dims, params.weights):
+        raise UserError(wrong)
     check_dims(params.dims, model, "train.dims")
     check_precision(params.precision)
     for phase in params.phases:
@@ -86,10 +82,9 @@ def near_duplicates() -> dict[str, str]:
 
 def must_mask(phase: PhaseParams, task: TaskParams, rows: Dataset) -> None:
     """Raise a UserError where copies of a passage would be taken for negatives of the query that it answers."""
-    if task.loss.kind not in UNMASKED or phase.sampler == "no_duplicates":
-        return
-    if len(set(rows["positive"])) < len(rows):
-        raise UserError(repeats_sentence(phase.name, task.loss.kind))
+    wrong = repeats_fault(phase.name, task.loss.kind, phase.sampler)
+    if wrong and len(set(rows["positive"])) < len(rows):
+        raise UserError(wrong)
 
 
 def run_phase(model: SentenceTransformer, params: TrainParams, phase: PhaseParams, work: Work) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from nestling.doctor.facts import Facts
 from nestling.doctor.findings import Finding, lack
 from nestling.params import at
-from nestling.plausible import Machine, Traits, cautions, faults
+from nestling.plausible import Machine, Traits, cautions, faults, of_transformer
 
 
 def check_training(facts: Facts) -> Finding | None:
@@ -18,7 +18,9 @@ def check_training(facts: Facts) -> Finding | None:
     if not at(facts.params, "train.phases", []):
         return None
     if not (traits := _traits(at(facts.params, "base.encoder", {}))):
-        return Finding("--", "the encoder is not here; the stage base says whether `train` fits it")
+        return Finding(
+            "--", "the encoder is not here, or does not say what it is; the stage base says whether `train` fits"
+        )
     memory = max([gpu.total for gpu in facts.gpus], default=facts.total)
     machine = Machine(memory, None, coarse=False)
     said = faults(facts.params, traits) or cautions(facts.params, traits, machine, 0)
@@ -53,16 +55,18 @@ def traits_in(folder: Path) -> Traits:
     Raises:
         OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError: they are not those of an encoder.
     """
+    from transformers import AutoConfig
+
     modules = _json(folder / "modules.json") if (folder / "modules.json").exists() else [{"type": "Transformer"}]
     if not modules[0]["type"].endswith("Transformer"):  # a table of vectors: the width of the widest tensor's rows
         return Traits(_row_size(folder / modules[0].get("path", "")))
-    config = _json(folder / modules[0].get("path", "") / "config.json")
-    config = config.get("text_config", config)
-    width = int(config["hidden_size"])
+    config = AutoConfig.from_pretrained(
+        folder / modules[0].get("path", ""), local_files_only=True, trust_remote_code=False
+    )
     told = [folder / module["path"] / "config.json" for module in modules if module["type"].endswith(".Dense")]
-    dims = int(_json(told[-1])["out_features"]) if told else width
-    layers, heads = int(config["num_hidden_layers"]), int(config["num_attention_heads"])
-    return Traits(dims, int(config.get("max_position_embeddings", 0)), layers, width, heads)
+    dims = int(_json(told[-1])["out_features"]) if told else 0
+    tokens = int(getattr(config.get_text_config(), "max_position_embeddings", 0))
+    return of_transformer(config, dims, tokens)
 
 
 def _row_size(folder: Path) -> int:

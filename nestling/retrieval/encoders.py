@@ -17,7 +17,7 @@ from sentence_transformers.base.modules import Transformer
 from nestling.errors import UserError
 from nestling.models import fetch, fingerprint
 from nestling.params import Strict
-from nestling.plausible import Traits, dims_fault
+from nestling.plausible import Traits, dims_fault, of_transformer
 from nestling.retrieval.static import CODE, Features, StaticBag, build_static
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -209,15 +209,7 @@ def traits_of(model: SentenceTransformer) -> Traits:
     weights = sum(tensor.numel() for tensor in model.parameters())
     if not isinstance(model[0], Transformer):
         return Traits(dimension(model), weights=weights)
-    config = model[0].config.get_text_config()
-    return Traits(
-        dimension(model),
-        tokens=model.max_seq_length or 0,
-        layers=getattr(config, "num_hidden_layers", 0),
-        width=getattr(config, "hidden_size", 0),
-        heads=getattr(config, "num_attention_heads", 0),
-        weights=weights,
-    )
+    return of_transformer(model[0].config, dimension(model), model.max_seq_length or 0, weights)
 
 
 def imitates_bf16() -> bool:

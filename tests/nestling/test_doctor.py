@@ -22,6 +22,7 @@ from huggingface_hub import close_session, constants
 from safetensors.numpy import save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, StaticEmbedding
+from transformers import BertConfig, DistilBertConfig, T5Config
 
 from nestling.commands.doctor import doctor
 from nestling.doctor.argilla import ARGILLA_URL, check_argilla
@@ -726,6 +727,23 @@ def test_the_dimensions_of_other_kinds_of_encoder_are_read_too(tmp_path):
         "static": (2, 0),
         "table": (12, 0),
     }
+
+
+@pytest.mark.parametrize(
+    ("config", "layers", "heads"),
+    [
+        (DistilBertConfig(dim=24, n_layers=3, n_heads=2, hidden_dim=48, max_position_embeddings=64), 3, 2),
+        (T5Config(d_model=24, num_layers=4, num_heads=3, d_ff=48), 4, 3),
+        (BertConfig(hidden_size=24, num_hidden_layers=2, num_attention_heads=4), 2, 4),
+    ],
+    ids=["distilbert", "t5", "bert"],
+)
+def test_a_transformer_says_its_size_under_whatever_names_its_kind_has(config, layers, heads, tmp_path):
+    config.save_pretrained(tmp_path)
+    found = traits_in(tmp_path)
+    assert (found.dims, found.layers, found.width, found.heads) == (24, layers, 24, heads)
+    finding = check_training(project_with(at_path(tmp_path), dims=[32, 8]))
+    assert (finding.state, finding.way_out) == ("no", "lower train.dims")
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]", "{}", '{"hidden_size": "wide"}'])

@@ -64,6 +64,7 @@ def test_a_loss_that_knows_no_repeats_wants_a_sampler_that_makes_none(kind):
         assert faults(with_loss(tree, kind, sampler="no_duplicates"), traits) == []
         single = with_loss(tree, kind)
         single["generate"]["sources"] = [{"kind": "recorded"}]  # which may ask each passage once
+        single["balance"]["origins"] = {"recorded": 1.0}
         assert faults(single, traits) == []
 
 
@@ -126,3 +127,47 @@ def test_traits_are_those_of_the_model():
     assert traits_of(tiny_bert()) == Traits(16, 48, 2, 16, 2, sum(one.numel() for one in tiny_bert().parameters()))
     assert traits_of(static_encoder(["il mulino macina", "la baita apre"], 2)).layers == 0
     assert Path(REPOSITORY, "recipes/hub-small.yaml").exists()
+
+
+ONE_WORD = {"kind": "extractive", "keywords": 1, "cloze": 0, "titles": 0}
+
+
+@pytest.mark.parametrize(
+    ("sources", "origins", "repeated"),
+    [
+        ([{"kind": "recorded"}], {"recorded": 4.0}, True),
+        ([{"kind": "recorded"}], {"llm": 4.0}, False),
+        ([{"kind": "recorded"}, ONE_WORD], {}, True),
+        ([{"kind": "recorded"}, ONE_WORD], {"extractive": 0.0}, False),
+        ([{"kind": "recorded"}, ONE_WORD | {"keywords": 0}], {}, False),
+        ([ONE_WORD], {"extractive": 5.0}, True),
+        ([ONE_WORD], {"extractive": 0.5}, False),
+        ([ONE_WORD | {"keywords": 2}], {"extractive": 0.5}, True),
+    ],
+)
+def test_rows_are_repeats_as_often_as_balance_takes_them_too(sources, origins, repeated):
+    tree = with_loss(HUB_SMALL, "mnrl")
+    tree["generate"]["sources"], tree["balance"]["origins"] = sources, origins
+    assert bool(faults(tree, E5)) == repeated
+
+
+@pytest.mark.parametrize(
+    ("dims", "told"),
+    [
+        ([256, 0], "holds 0"),
+        ([256, -5], "holds -5"),
+        ([64, 256], "largest first"),
+        ([256, 256], "each dimension once"),
+    ],
+)
+def test_dimensions_are_numbers_from_one_on_largest_first(dims, told):
+    tree = copy.deepcopy(HUB_SMALL)
+    tree["train"] |= {"dims": dims, "weights": [1.0] * len(dims)}
+    (found,) = faults(tree, E5)
+    assert told in found
+
+
+def test_every_dimension_has_a_weight():
+    tree = copy.deepcopy(HUB_SMALL)
+    tree["train"]["weights"] = [1.0]
+    assert "one a dimension" in faults(tree, E5)[0]
