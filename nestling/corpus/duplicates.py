@@ -9,8 +9,8 @@ from datasketch import MinHash, MinHashLSH
 
 from nestling.corpus.cleaning import words
 
-_PERMUTATIONS = 128
-_REACH = 0.9  # of the threshold: MinHash looks this far, so that of the pairs at the border few are missed
+_PERMUTATIONS = 144
+_MISSED = 0.001  # chance that MinHash passes over a pair whose similarity is the threshold; those above it less often
 _BUCKET = 32  # texts of a bucket that a further one is compared with
 _SEED = 1  # of the hash family; it decides which pairs are looked at, not which are duplicates
 
@@ -91,7 +91,10 @@ def _jaccard(left: frozenset[str], right: frozenset[str]) -> float:
 
 
 def _index(threshold: float) -> MinHashLSH:
-    return MinHashLSH(threshold=threshold * _REACH, num_perm=_PERMUTATIONS, weights=(0.1, 0.9))  # misses cost most
+    """Return the index of the longest bands, which name the fewest others, that miss no more than is let pass."""
+    bands = ((_PERMUTATIONS // rows, rows) for rows in range(_PERMUTATIONS // 2, 0, -1))
+    few = (shape for shape in bands if (1 - threshold ** shape[1]) ** shape[0] <= _MISSED)
+    return MinHashLSH(num_perm=_PERMUTATIONS, params=next(few, (_PERMUTATIONS, 1)))
 
 
 def _alike(left: list[frozenset[str]], right: list[frozenset[str]], threshold: float) -> Iterator[Pair]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nestling.corpus.duplicates import clusters, cross_duplicates, groups, shingles
+from nestling.corpus.duplicates import _index, clusters, cross_duplicates, groups, shingles
 
 BASE = "il mulino apre alle nove e chiude alle sei ma la domenica il mugnaio riposa con la sua famiglia"
 
@@ -88,3 +88,9 @@ def test_groups_join_what_is_linked_in_any_order_of_links(case, draw):
     assert groups(size, pairs) == found
     assert all(found[one] == found[other] for one, other in pairs)
     assert len(set(found)) >= size - len(pairs)
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.5, 0.7, 0.8, 0.9, 1.0])
+def test_of_pairs_at_the_threshold_fewer_than_one_in_a_thousand_are_passed_over(threshold):
+    index = _index(threshold)
+    assert (1 - threshold**index.r) ** index.b < 0.001
