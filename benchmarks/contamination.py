@@ -30,7 +30,7 @@ from sklearn.feature_extraction.text import HashingVectorizer
 from nestling.corpus.cleaning import folded_words, words
 from nestling.corpus.contamination import NearDuplicate, pair_leaks
 from nestling.corpus.duplicates import shingles
-from nestling.corpus.short_texts import ShortText, likeness, short_duplicates
+from nestling.corpus.short_texts import ShortText, Vocabulary, likeness, short_duplicates
 
 THRESHOLDS = (0.75, 0.8, 0.85, 0.9)
 DRAWN = 600  # questions of a set that are edited
@@ -131,9 +131,9 @@ SAME = ("signs", "typo", "ending", "function_word", "order", "two_edits")
 OTHER = ("number", "name", "content_word", "asking_word")
 
 
-def shares(pairs: Sequence[tuple[str, str]]) -> list[float]:
+def shares(pairs: Sequence[tuple[str, str]], known: Vocabulary) -> list[float]:
     """Return the shares of pairs whose likeness reaches each threshold, whose shingles .8 and whose characters .85."""
-    found = [likeness(ShortText.of(one), ShortText.of(other)) for one, other in pairs]
+    found = [likeness(ShortText.of(one), ShortText.of(other), known) for one, other in pairs]
     bags = [(shingles(one), shingles(other)) for one, other in pairs]
     shingled = sum(len(one & other) / len(one | other) >= 0.8 for one, other in bags)
     left, right = (
@@ -147,9 +147,9 @@ def shares(pairs: Sequence[tuple[str, str]]) -> list[float]:
     ]
 
 
-def row(name: str, pairs: Sequence[tuple[str, str]]) -> None:
+def row(name: str, pairs: Sequence[tuple[str, str]], known: Vocabulary) -> None:
     """Print a row of a table."""
-    print(f"| {name} | {len(pairs)} | {' | '.join(f'{share:.3f}' for share in shares(pairs))} |")
+    print(f"| {name} | {len(pairs)} | {' | '.join(f'{share:.3f}' for share in shares(pairs, known))} |")
 
 
 def head(name: str) -> None:
@@ -164,15 +164,16 @@ def edited(folder: Path, name: str, language: str) -> None:
     questions = sorted({json.loads(line)["text"] for line in lines})
     drawn = random.Random(1).sample(questions, min(DRAWN, len(questions)))
     head(name)
+    known = Vocabulary.of(questions)
     everything: list[tuple[str, str]] = []
     for kinds, sort in ((SAME, "same"), (OTHER, "other"), (("word_more",), "?")):
         for kind in kinds:
             edit = getattr(Editor(language, questions), kind)
             if pairs := [(text, other) for text in drawn if (other := edit(text))]:
-                row(f"{sort}: {kind}", pairs)
+                row(f"{sort}: {kind}", pairs, known)
                 everything += pairs
     left, right = map(list, zip(*everything, strict=True))
-    alike = {at for at, (a, b) in enumerate(everything) if likeness(ShortText.of(a), ShortText.of(b)) >= 0.85}
+    alike = {at for at, (a, b) in enumerate(everything) if likeness(ShortText.of(a), ShortText.of(b), known) >= 0.85}
     found = {pair.left for pair in short_duplicates(left, right, 0.85) if pair.left == pair.right}
     print(f"\n{len(alike - found)} of {len(alike)} pairs of likeness .85 are no candidates")
 
@@ -192,9 +193,10 @@ def graded(path: Path, column: str, bounds: Sequence[tuple[float, float]]) -> No
     """Print the table of pairs that people graded."""
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
+    known = Vocabulary.of({one[name] for one in rows for name in ("sentence1", "sentence2")})
     for low, high in bounds:
         pairs = [(one["sentence1"], one["sentence2"]) for one in rows if low <= float(one[column]) <= high]
-        row(f"{path.parent.name}/{path.stem} {low:g} to {high:g}", pairs)
+        row(f"{path.parent.name}/{path.stem} {low:g} to {high:g}", pairs, known)
 
 
 def leaking_pairs(folder: Path, language: str, show: bool) -> None:

@@ -6,7 +6,7 @@ import polars as pl
 from pydantic import Field
 
 from nestling.corpus.duplicates import Pair, cross_duplicates
-from nestling.corpus.short_texts import short_duplicates
+from nestling.corpus.short_texts import short_duplicates, signs_differ
 from nestling.params import Strict
 
 _LEAK = {
@@ -90,9 +90,17 @@ def pair_leaks(train: pl.DataFrame, evaluation: pl.DataFrame, limits: NearDuplic
 
 
 def _pairs(left: Sequence[str], right: Sequence[str], limits: NearDuplicate) -> list[Pair]:
-    """Return the pairs that either measure finds, each once, with the greater similarity."""
+    """Return the pairs that either measure finds, each once, with the greater similarity.
+
+    Shingles are of words and see no signs: of short texts in the same words, signs decide (C++ and C#).
+    """
     best: dict[tuple[int, int], Pair] = {}
-    for pair in cross_duplicates(left, right, limits.passages) + short_duplicates(left, right, limits.short):
+    shingled = [
+        pair
+        for pair in cross_duplicates(left, right, limits.passages)
+        if pair.similarity < 1 or not signs_differ(left[pair.left], right[pair.right])
+    ]
+    for pair in shingled + short_duplicates(left, right, limits.short):
         place = (pair.left, pair.right)
         if place not in best or best[place].similarity < pair.similarity:
             best[place] = pair

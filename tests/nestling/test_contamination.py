@@ -108,3 +108,18 @@ def test_a_pair_of_like_sentences_is_as_near_as_the_order_that_fits_better():
         graded(("t", guitar, article)), graded(("e", guitar, article), suite="sts"), LIMITS
     ).iter_rows(named=True)
     assert leak["similarity"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("trained", "asked", "same"),
+    [
+        ("corso di C++ per principianti", "corso di C# per principianti", False),
+        ("temperatura -5 gradi congelatore", "temperatura 5 gradi congelatore", False),
+        ("vitamina A dosaggio giornaliero", "vitamina C dosaggio giornaliero", False),
+        ("corso di C++ per principianti", "Corso di C++, per principianti", True),
+    ],
+)
+def test_neither_measure_takes_texts_for_one_that_a_sign_or_a_letter_parts(trained, asked, same):
+    train = pl.DataFrame({"item": ["query"], "item_id": ["t"], "text": [trained]})
+    evaluation = pl.DataFrame({"suite": ["gold"], "item": ["query"], "item_id": ["e"], "text": [asked]})
+    assert text_leaks(train, evaluation, NearDuplicate(passages=0.8, short=0.85)).height == same
