@@ -151,7 +151,7 @@ def _common(text: str) -> frozenset[str]:
 
 def _naming(parts: list[str]) -> set[str]:
     """Return the words that are no small ones, nor elided: in the order of the text, its last being neither."""
-    pairs = zip(parts, [*parts[1:], ""], strict=True)
+    pairs = zip(parts, [*parts[1:], ""], strict=False)
     return {word for word, behind in pairs if not behind or not _SMALL.fullmatch(f"{word} {behind}")}
 
 

@@ -138,3 +138,8 @@ def test_names_are_known_from_both_sides():
     asked = [f"{what} in {name}" for what in ("orari", "musei", "negozi", "treni") for name in ("Iran", "Iraq")]
     assert short_duplicates(["documenti visto Iran"], ["documenti visto Iraq"], 0.85) != []
     assert short_duplicates(["documenti visto Iran", *asked], ["documenti visto Iraq"], 0.85) == []
+
+
+def test_texts_without_words_are_compared_by_their_signs():
+    assert like("", "") == 1.0
+    assert like("!!!", "???") == 0.0
