@@ -230,7 +230,7 @@ def test_a_full_disk_costs_one_sentence_and_no_output(bare, tmp_path, stage, fol
 def test_a_file_size_limit_costs_one_sentence_and_no_output(bare):
     before = bare.digests(["data/generated", "reports"])
     done = bare.run("bash", "-c", "ulimit -f 1 && exec python -m stages.generate", check=False)
-    assert "size limit" in refused(done)
+    assert "see that the disk has room" in refused(done)
     assert bare.digests(["data/generated", "reports"]) == before
 
 

@@ -79,8 +79,8 @@ def _folded(values: dict[str, object]) -> dict[str, object]:
 def _lines(path: Path, max_bytes: int) -> Iterator[bytes | Reject]:
     """Yield the lines, a reject in the place of one that is too long, and at last one for a damaged gzip file."""
     try:
-        with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as stream:
-            read_line = _reader(stream)
+        with _opened(path) as stream:
+            read_line = _reader(stream, _start(path))
             while line := read_line(max_bytes + 1):
                 if len(line) > max_bytes and not line.endswith(b"\n"):
                     _skip_line(read_line)
@@ -92,9 +92,12 @@ def _lines(path: Path, max_bytes: int) -> Iterator[bytes | Reject]:
         yield Reject("file", "", "unreadable", f"broken gzip: {error}")
 
 
-def _reader(stream: BinaryIO | gzip.GzipFile) -> Callable[[int], bytes]:
+def _opened(path: Path) -> BinaryIO | gzip.GzipFile:
+    return gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb")
+
+
+def _reader(stream: BinaryIO | gzip.GzipFile, start: bytes) -> Callable[[int], bytes]:
     """Return what reads a line of no more than so many bytes: in UTF-8, be the file in UTF-16 or UTF-32."""
-    start = _start(stream)
     wide = encoding_by_head(start[:HEAD]) or UTF_8
     old = b"\r" in start and b"\n" not in start  # line ends of old Macs
     if wide == UTF_8 and not old:
@@ -104,13 +107,15 @@ def _reader(stream: BinaryIO | gzip.GzipFile) -> Callable[[int], bytes]:
     return lambda size: text.readline(size).encode("utf-8", errors)
 
 
-def _start(stream: BinaryIO | gzip.GzipFile) -> bytes:
-    """Return the first bytes, up to a line feed or what can be read, and leave the stream at its beginning."""
+def _start(path: Path) -> bytes:
+    """Return the first bytes of a file, up to a line feed or what can be read.
+
+    A gzip stream that has failed once says nothing when it is read again, so this one is not used for the lines.
+    """
     found = b""
-    with suppress(*_GZIP_ERRORS):
+    with suppress(*_GZIP_ERRORS), _opened(path) as stream:
         while len(found) < _START and b"\n" not in found and (piece := stream.read(HEAD)):
             found += piece
-    stream.seek(0)
     return found
 
 

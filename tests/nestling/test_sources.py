@@ -264,6 +264,8 @@ def test_a_csv_field_longer_than_pythons_limit_is_read(folder):
         ("a.csv", b"_id,testo\n1,uno\n", "file", "unreadable"),
         ("a.csv", b"", "file", "unreadable"),
         ("a.jsonl.gz", b"no gzip", "file", "unreadable"),
+        ("a.jsonl.gz", b"\x1f\x8b\x08\x00cut", "file", "unreadable"),
+        ("a.jsonl.gz", gzip.compress(b'{"text": "mare"}', mtime=0)[:-4], "file", "unreadable"),
         ("a.pptx", b"x", "file", "unsupported"),
     ],
 )
